@@ -1,0 +1,180 @@
+//! One taxonomy of failure decides everything that happens next.
+//!
+//! A provider's answer is classified once, at the HTTP boundary, by status and documented code and
+//! never by message text. What a class *leads to* is decided in `plan::retry`. No variant carries
+//! anything a provider sent verbatim: details are our own words, fit for logs and for the coach.
+
+use std::borrow::Cow;
+
+use super::Timestamp;
+
+/// How far a rate limit reaches.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum RateScope {
+    /// This account at the provider.
+    Connection,
+    /// Every account of this provider, through our project or app.
+    Provider,
+}
+
+/// Why a coach must sign in again.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ReauthReason {
+    /// The grant is gone: revoked, expired or replaced.
+    GrantRefused,
+    /// The grant no longer covers calendars.
+    ScopeMissing,
+    /// The account's administrator or a policy asks for another sign-in.
+    PolicyRequires,
+    /// Our copy of the tokens cannot be opened with the keys at hand.
+    TokensUnreadable,
+}
+
+impl ReauthReason {
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::GrantRefused => {
+                "The calendar account no longer accepts our access. Sign in again."
+            }
+            Self::ScopeMissing => {
+                "The granted access does not include calendars. Sign in again and allow them."
+            }
+            Self::PolicyRequires => {
+                "The account's organisation asks for a new sign-in. Sign in again."
+            }
+            Self::TokensUnreadable => {
+                "The stored access cannot be read with the present encryption keys. Sign in again, \
+                 or have the operator restore the key."
+            }
+        }
+    }
+}
+
+/// What is no longer as we knew it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Stale {
+    /// The event is gone for good under this key: the next event takes the next generation.
+    Gone,
+    /// The event changed while we wrote, more often than one round bears: read and plan again.
+    Changed,
+}
+
+/// A stable word for what went wrong, shown in `error_code`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum FailureCode {
+    Network,
+    Timeout,
+    ServerError,
+    BadAnswer,
+    Conflict,
+    RateLimited,
+    QuotaExceeded,
+    ReauthRequired,
+    EventChanged,
+    InvalidEvent,
+    EventTooLarge,
+    CalendarNotFound,
+    CalendarReadOnly,
+    NoCalendarService,
+    MailboxFull,
+    ClientRejected,
+    ApiDisabled,
+    ProviderNotConfigured,
+    Internal,
+}
+
+impl FailureCode {
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Network => "network",
+            Self::Timeout => "timeout",
+            Self::ServerError => "server_error",
+            Self::BadAnswer => "bad_answer",
+            Self::Conflict => "conflict",
+            Self::RateLimited => "rate_limited",
+            Self::QuotaExceeded => "quota_exceeded",
+            Self::ReauthRequired => "reauth_required",
+            Self::EventChanged => "event_changed",
+            Self::InvalidEvent => "invalid_event",
+            Self::EventTooLarge => "event_too_large",
+            Self::CalendarNotFound => "calendar_not_found",
+            Self::CalendarReadOnly => "calendar_read_only",
+            Self::NoCalendarService => "no_calendar_service",
+            Self::MailboxFull => "mailbox_full",
+            Self::ClientRejected => "client_rejected",
+            Self::ApiDisabled => "api_disabled",
+            Self::ProviderNotConfigured => "provider_not_configured",
+            Self::Internal => "internal",
+        }
+    }
+}
+
+/// Why a call to a provider did not do what was wanted.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum SyncFailure {
+    /// May work later; the outcome of this attempt may be unknown.
+    #[error("{detail}")]
+    Retryable {
+        code: FailureCode,
+        detail: Cow<'static, str>,
+    },
+    /// The provider, or our own limiter on its behalf, asks us to wait. Costs no attempt.
+    #[error("the provider's limit is reached")]
+    RateLimited {
+        /// Earliest next call, UTC; `None` when the provider did not say.
+        until: Option<Timestamp>,
+        scope: RateScope,
+    },
+    /// The coach must sign in again. Costs no attempt; the work is kept.
+    #[error("{}", .0.as_str())]
+    NeedsReauth(ReauthReason),
+    /// The event is not as we knew it: plan again.
+    #[error("the event is no longer as it was")]
+    StaleTarget(Stale),
+    /// This job can never succeed as it is.
+    #[error("{detail}")]
+    Permanent {
+        code: FailureCode,
+        detail: Cow<'static, str>,
+    },
+    /// Our own set-up at the provider is wrong: nobody's connection is to blame.
+    #[error("{detail}")]
+    Operator {
+        code: FailureCode,
+        detail: Cow<'static, str>,
+    },
+}
+
+impl SyncFailure {
+    pub fn retryable(code: FailureCode, detail: impl Into<Cow<'static, str>>) -> Self {
+        Self::Retryable {
+            code,
+            detail: detail.into(),
+        }
+    }
+
+    pub fn permanent(code: FailureCode, detail: impl Into<Cow<'static, str>>) -> Self {
+        Self::Permanent {
+            code,
+            detail: detail.into(),
+        }
+    }
+
+    pub fn operator(code: FailureCode, detail: impl Into<Cow<'static, str>>) -> Self {
+        Self::Operator {
+            code,
+            detail: detail.into(),
+        }
+    }
+
+    pub fn code(&self) -> FailureCode {
+        match self {
+            Self::Retryable { code, .. }
+            | Self::Permanent { code, .. }
+            | Self::Operator { code, .. } => *code,
+            Self::RateLimited { .. } => FailureCode::RateLimited,
+            Self::NeedsReauth(_) => FailureCode::ReauthRequired,
+            Self::StaleTarget(_) => FailureCode::EventChanged,
+        }
+    }
+}

@@ -1,0 +1,100 @@
+//! One row of the sync queue: this (connection, appointment) may differ from the calendar.
+
+use poem_openapi::Enum;
+use sea_orm::{DeriveActiveEnum, EnumIter};
+use serde::{Deserialize, Serialize};
+
+/// What a job was queued for, as shown to people. What is *done* is decided afresh when it runs.
+#[derive(
+    Clone,
+    Copy,
+    Debug,
+    PartialEq,
+    Eq,
+    Hash,
+    Serialize,
+    Deserialize,
+    Enum,
+    EnumIter,
+    DeriveActiveEnum,
+)]
+#[serde(rename_all = "snake_case")]
+#[oai(rename_all = "snake_case")]
+#[sea_orm(rs_type = "String", db_type = "Text", rename_all = "snake_case")]
+pub enum Operation {
+    Create,
+    Update,
+    Delete,
+    FullSync,
+}
+
+#[derive(
+    Clone,
+    Copy,
+    Debug,
+    PartialEq,
+    Eq,
+    Hash,
+    Serialize,
+    Deserialize,
+    Enum,
+    EnumIter,
+    DeriveActiveEnum,
+)]
+#[serde(rename_all = "snake_case")]
+#[oai(rename_all = "snake_case")]
+#[sea_orm(rs_type = "String", db_type = "Text", rename_all = "snake_case")]
+pub enum JobStatus {
+    /// Waits for its due time.
+    Pending,
+    /// Claimed by the worker of its connection.
+    Processing,
+    Completed,
+    /// Given up after the last attempt or a permanent refusal; kept and replayable.
+    Failed,
+    /// No longer wanted, for instance because its connection was disconnected.
+    Cancelled,
+}
+
+/// Why a job runs, where that changes what it may do. Flags of coalesced jobs add up.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Flags {
+    /// "Sync now": apply everything, the auto-create and auto-update switches aside.
+    pub forced: bool,
+    /// Look at the calendar even if nothing changed on our side, and put right what differs.
+    pub verify: bool,
+    /// Client details were switched off: rewrite the texts, whatever the switches say.
+    pub scrub: bool,
+}
+
+impl Flags {
+    pub const CHANGE: Self = Self {
+        forced: false,
+        verify: false,
+        scrub: false,
+    };
+    pub const MANUAL: Self = Self {
+        forced: true,
+        verify: true,
+        scrub: false,
+    };
+    pub const CATCH_UP: Self = Self {
+        forced: false,
+        verify: true,
+        scrub: false,
+    };
+    pub const SCRUB: Self = Self {
+        forced: false,
+        verify: false,
+        scrub: true,
+    };
+
+    #[must_use]
+    pub fn with(self, other: Self) -> Self {
+        Self {
+            forced: self.forced || other.forced,
+            verify: self.verify || other.verify,
+            scrub: self.scrub || other.scrub,
+        }
+    }
+}

@@ -1,0 +1,35 @@
+//! The nouns of calendar sync, without I/O.
+//!
+//! Owns what an appointment, a connection, a mapping, a job and a failure *are*, which values they
+//! may hold, and the clock and randomness every other module is handed. Knows no database, no HTTP
+//! and no provider. Only the ids derive traits of sea-orm and poem-openapi, so that one type serves
+//! from the URL to the row.
+
+mod appointment;
+mod clock;
+mod connection;
+mod content;
+mod entropy;
+mod failure;
+mod id;
+mod job;
+mod mapping;
+mod provider;
+
+pub use appointment::{
+    Appointment, AppointmentStatus, Client, InvalidAppointment, MAX_APPOINTMENT_HOURS,
+};
+pub use clock::{Clock, ManualClock, SystemClock, Timestamp};
+pub use connection::{
+    Calendar, Connection, ConnectionStatus, DEFAULT_DESCRIPTION_TEMPLATE, DEFAULT_TITLE_TEMPLATE,
+    LastSync, Settings,
+};
+pub use content::{EventContent, Fingerprint, Fingerprints};
+pub use entropy::{Entropy, Jitter, SeededEntropy, SystemEntropy};
+pub use failure::{FailureCode, RateScope, ReauthReason, Stale, SyncFailure};
+pub use id::{
+    AppointmentId, CalendarId, CoachId, ConnectionId, Etag, EventId, JobId, NodeId, SyncId,
+};
+pub use job::{Flags, JobStatus, Operation};
+pub use mapping::{CreateKey, EventRef, Generation, Mapping, MappingState};
+pub use provider::{ProviderKind, UnknownProvider};

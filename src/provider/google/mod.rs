@@ -1,0 +1,1 @@
+//! Google Calendar, API version 3.

@@ -1,0 +1,1 @@
+//! The HTTP client to providers: bounded time, bounded bodies.

@@ -1,0 +1,1 @@
+//! Outlook through Microsoft Graph version 1.0.
