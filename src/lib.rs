@@ -1,4 +1,6 @@
 //! Keeps coaches' Google and Outlook calendars in step with their appointments.
 
 pub mod domain;
+pub mod plan;
 pub mod provider;
+pub mod store;

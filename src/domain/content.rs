@@ -76,6 +76,30 @@ pub struct Fingerprints {
     pub guest: Option<Fingerprint>,
 }
 
+/// Which parts of our fields an update carries; a part that did not change is not sent, so that
+/// what the coach or the guest did to it survives.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Parts {
+    /// Times, zone, place.
+    pub schedule: bool,
+    /// Title and description.
+    pub text: bool,
+    /// The guest.
+    pub guest: bool,
+}
+
+impl Parts {
+    pub const ALL: Self = Self {
+        schedule: true,
+        text: true,
+        guest: true,
+    };
+
+    pub fn any(self) -> bool {
+        self.schedule || self.text || self.guest
+    }
+}
+
 impl EventContent {
     pub fn fingerprints(&self) -> Fingerprints {
         Fingerprints {

@@ -28,7 +28,17 @@ impl Jitter {
     /// from attempt to attempt.
     pub fn spread(self, full: Duration) -> Duration {
         let half = full / 2;
-        half + half.mul_f64(f64::from(self.0) / f64::from(u32::MAX))
+        half + half.mul_f64(self.share())
+    }
+
+    /// A duration between seven eighths of `full` and `full`, where the length matters more than
+    /// the spread.
+    pub fn trim(self, full: Duration) -> Duration {
+        full - (full / 8).mul_f64(self.share())
+    }
+
+    fn share(self) -> f64 {
+        f64::from(self.0) / f64::from(u32::MAX)
     }
 }
 

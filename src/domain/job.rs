@@ -59,34 +59,27 @@ pub enum JobStatus {
 /// Why a job runs, where that changes what it may do. Flags of coalesced jobs add up.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Flags {
-    /// "Sync now": apply everything, the auto-create and auto-update switches aside.
+    /// Apply everything, the auto-create and auto-update switches aside.
     pub forced: bool,
     /// Look at the calendar even if nothing changed on our side, and put right what differs.
     pub verify: bool,
-    /// Client details were switched off: rewrite the texts, whatever the switches say.
-    pub scrub: bool,
 }
 
 impl Flags {
+    /// Something changed on our side.
     pub const CHANGE: Self = Self {
         forced: false,
         verify: false,
-        scrub: false,
     };
+    /// "Sync now".
     pub const MANUAL: Self = Self {
         forced: true,
         verify: true,
-        scrub: false,
     };
+    /// The calendar was out of reach for a while.
     pub const CATCH_UP: Self = Self {
         forced: false,
         verify: true,
-        scrub: false,
-    };
-    pub const SCRUB: Self = Self {
-        forced: false,
-        verify: false,
-        scrub: true,
     };
 
     #[must_use]
@@ -94,7 +87,30 @@ impl Flags {
         Self {
             forced: self.forced || other.forced,
             verify: self.verify || other.verify,
-            scrub: self.scrub || other.scrub,
+        }
+    }
+}
+
+/// In which order a connection's due jobs are taken: higher first.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Priority {
+    /// Many at once, and nobody waits for one of them: a first connect, a catch-up.
+    Bulk,
+    /// A change the platform reported.
+    Change,
+    /// A person pressed a button.
+    Manual,
+}
+
+impl Priority {
+    pub const HIGHEST_FIRST: [Self; 3] = [Self::Manual, Self::Change, Self::Bulk];
+
+    /// As stored and shown.
+    pub fn as_i32(self) -> i32 {
+        match self {
+            Self::Bulk => 0,
+            Self::Change => 10,
+            Self::Manual => 20,
         }
     }
 }

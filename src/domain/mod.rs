@@ -24,12 +24,12 @@ pub use connection::{
     Calendar, Connection, ConnectionStatus, DEFAULT_DESCRIPTION_TEMPLATE, DEFAULT_TITLE_TEMPLATE,
     LastSync, Settings,
 };
-pub use content::{EventContent, Fingerprint, Fingerprints};
+pub use content::{EventContent, Fingerprint, Fingerprints, Parts};
 pub use entropy::{Entropy, Jitter, SeededEntropy, SystemEntropy};
 pub use failure::{FailureCode, RateScope, ReauthReason, Stale, SyncFailure};
 pub use id::{
     AppointmentId, CalendarId, CoachId, ConnectionId, Etag, EventId, JobId, NodeId, SyncId,
 };
-pub use job::{Flags, JobStatus, Operation};
+pub use job::{Flags, JobStatus, Operation, Priority};
 pub use mapping::{CreateKey, EventRef, Generation, Mapping, MappingState};
 pub use provider::{ProviderKind, UnknownProvider};

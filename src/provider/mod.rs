@@ -12,6 +12,8 @@ pub mod google;
 pub mod http;
 pub mod microsoft;
 
+pub use crate::domain::Parts;
+
 use async_trait::async_trait;
 use secrecy::SecretString;
 
@@ -38,26 +40,6 @@ impl std::fmt::Debug for Access<'_> {
 pub trait Budget: Send + Sync {
     /// Takes `units` of the provider's quota, or says until when to wait.
     fn charge(&self, units: u32) -> Result<(), SyncFailure>;
-}
-
-/// Which parts of our fields an update carries; a part that did not change is not sent, so that
-/// what the coach or the guest did to it survives.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Parts {
-    /// Times, zone, place.
-    pub schedule: bool,
-    /// Title and description.
-    pub text: bool,
-    /// The guest.
-    pub guest: bool,
-}
-
-impl Parts {
-    pub const ALL: Self = Self {
-        schedule: true,
-        text: true,
-        guest: true,
-    };
 }
 
 /// One change to one event. Carrying it out twice has the effect of once.

@@ -1,0 +1,22 @@
+//! Pure decisions: plain values in, plain values out.
+//!
+//! Owns what an event should show ([`compose`]), what to do next about one appointment in one
+//! calendar ([`plan`]), what a failure leads to ([`judge`]), what a report changes ([`receive`]) and
+//! when a crashed worker comes back ([`restart`]). No I/O, no clock, no randomness: each is handed
+//! in, so the same state always leads to the same answer, in steady state and after a crash alike.
+
+mod content;
+mod event;
+mod intake;
+mod record;
+mod restart;
+mod retry;
+mod template;
+
+pub use content::compose;
+pub use event::{Plan, Situation, WhyNot, plan};
+pub use intake::{Outcome, receive};
+pub use record::{absent, intent, live};
+pub use restart::{Restart, RestartPolicy, restart};
+pub use retry::{Backoff, Verdict, judge};
+pub use template::{InvalidTemplate, PLACEHOLDERS, check_template};

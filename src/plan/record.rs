@@ -1,0 +1,99 @@
+//! What is remembered of an event: before a call leaves, and after it is answered.
+//!
+//! The intent is committed before the call, so that whoever comes next after a crash knows what may
+//! be in the calendar.
+
+use super::Plan;
+use crate::domain::{
+    AppointmentId, Connection, Etag, EventContent, EventId, Fingerprints, Mapping, MappingState,
+    Parts, Timestamp,
+};
+
+/// The mapping to commit before the call of this plan leaves; `None` if the stored one will do.
+pub fn intent(
+    plan: &Plan,
+    stored: Option<&Mapping>,
+    appointment_id: AppointmentId,
+    connection: &Connection,
+) -> Option<Mapping> {
+    match plan {
+        Plan::Create(content) => Some(Mapping {
+            connection_id: connection.id,
+            appointment_id,
+            state: MappingState::Creating,
+            generation: stored.map_or(1, |mapping| mapping.generation.saturating_add(1)),
+            calendar_id: connection.calendar.id.clone(),
+            event_id: None,
+            etag: None,
+            pushed: None,
+            shares_details: content.shares_details,
+            ends_at: content.ends_at,
+            last_synced_at: stored.and_then(|mapping| mapping.last_synced_at),
+        }),
+        Plan::FinishCreate(content) | Plan::Update(content, _) | Plan::Verify(content) => {
+            // A switch-off must find every event that may show details, also one whose call was
+            // answered by nobody.
+            let stored = stored?;
+            (content.shares_details && !stored.shares_details).then(|| Mapping {
+                shares_details: true,
+                ..stored.clone()
+            })
+        }
+        Plan::Nothing(_) | Plan::Delete | Plan::MoveAway => None,
+    }
+}
+
+/// The mapping after the event was seen to be there.
+///
+/// `wrote` says which of our parts it now shows as in `content`.
+pub fn live(
+    before: &Mapping,
+    content: &EventContent,
+    wrote: Parts,
+    event_id: EventId,
+    etag: Option<Etag>,
+    now: Timestamp,
+) -> Mapping {
+    let new = content.fingerprints();
+    let pushed = match &before.pushed {
+        Some(old) => Some(Fingerprints {
+            schedule: pick(wrote.schedule, &new.schedule, &old.schedule),
+            text: pick(wrote.text, &new.text, &old.text),
+            guest: pick(wrote.guest, &new.guest, &old.guest),
+        }),
+        // Of an event whose first content is unknown, only a whole write tells what it shows.
+        None => (wrote == Parts::ALL).then_some(new),
+    };
+    let clean = wrote.text && wrote.guest;
+    Mapping {
+        state: MappingState::Live,
+        event_id: Some(event_id),
+        etag,
+        pushed,
+        shares_details: content.shares_details || (before.shares_details && !clean),
+        ends_at: if wrote.schedule {
+            content.ends_at
+        } else {
+            before.ends_at
+        },
+        last_synced_at: Some(now),
+        ..before.clone()
+    }
+}
+
+/// The mapping after the event was seen to be gone.
+pub fn absent(before: &Mapping, now: Timestamp) -> Mapping {
+    Mapping {
+        state: MappingState::Absent,
+        event_id: None,
+        etag: None,
+        pushed: None,
+        shares_details: false,
+        last_synced_at: Some(now),
+        ..before.clone()
+    }
+}
+
+fn pick<T: Clone>(new_one: bool, new: &T, old: &T) -> T {
+    if new_one { new.clone() } else { old.clone() }
+}

@@ -1,0 +1,139 @@
+//! What a failure leads to.
+
+use std::time::Duration;
+
+use chrono::TimeDelta;
+
+use crate::domain::{Jitter, RateScope, ReauthReason, Stale, SyncFailure, Timestamp};
+
+/// The delays between attempts.
+#[derive(Clone, Copy, Debug)]
+pub struct Backoff {
+    pub base: Duration,
+    pub cap: Duration,
+    /// Failed attempts after which a job is given up.
+    pub max_attempts: i32,
+}
+
+/// How long a provider is left alone after our set-up there was found wrong.
+const OPERATOR_PAUSE: TimeDelta = TimeDelta::minutes(1);
+/// How long to wait when a provider limits us without saying for how long.
+const UNSAID_LIMIT: TimeDelta = TimeDelta::seconds(10);
+
+/// What happens to the job, its connection and its provider.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Verdict {
+    /// Try again then; the attempt counts.
+    RetryAt(Timestamp),
+    /// Nobody in `scope` calls before `until`; no attempt is counted.
+    Wait { until: Timestamp, scope: RateScope },
+    /// The connection waits for its coach; the job is kept and no attempt is counted.
+    AwaitReauth(ReauthReason),
+    /// Read again and plan again at once.
+    Replan(Stale),
+    /// Nobody calls this provider before `until`; no attempt is counted.
+    PauseProvider { until: Timestamp },
+    /// The job ends as failed; it can be replayed.
+    GiveUp,
+}
+
+/// `failed_attempts` counts those before this one.
+///
+/// Never schedules in the past, never before the provider's own "until", never further ahead than
+/// the cap when the provider said nothing.
+pub fn judge(
+    failure: &SyncFailure,
+    failed_attempts: i32,
+    backoff: Backoff,
+    now: Timestamp,
+    jitter: Jitter,
+) -> Verdict {
+    match failure {
+        SyncFailure::Retryable { .. } => {
+            let attempt = failed_attempts.saturating_add(1);
+            if attempt >= backoff.max_attempts {
+                Verdict::GiveUp
+            } else {
+                Verdict::RetryAt(now + delay(backoff, failed_attempts, jitter))
+            }
+        }
+        SyncFailure::RateLimited { until, scope } => {
+            let earliest = until.unwrap_or(now + UNSAID_LIMIT).max(now);
+            // Spread the return, so that not everyone who waited comes at the same moment.
+            let spread = jitter.spread(Duration::from_secs(1)) - Duration::from_millis(500);
+            Verdict::Wait {
+                until: earliest + from_std(spread),
+                scope: *scope,
+            }
+        }
+        SyncFailure::NeedsReauth(reason) => Verdict::AwaitReauth(*reason),
+        SyncFailure::StaleTarget(stale) => Verdict::Replan(*stale),
+        SyncFailure::Permanent { .. } => Verdict::GiveUp,
+        SyncFailure::Operator { .. } => Verdict::PauseProvider {
+            until: now + OPERATOR_PAUSE,
+        },
+    }
+}
+
+fn delay(backoff: Backoff, failed_attempts: i32, jitter: Jitter) -> TimeDelta {
+    let doublings = u32::try_from(failed_attempts).unwrap_or(0).min(30);
+    let full = backoff.base.saturating_mul(1 << doublings).min(backoff.cap);
+    from_std(jitter.trim(full))
+}
+
+fn from_std(duration: Duration) -> TimeDelta {
+    TimeDelta::from_std(duration).unwrap_or(TimeDelta::MAX)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::domain::FailureCode;
+    use proptest::prelude::*;
+
+    const BACKOFF: Backoff = Backoff {
+        base: Duration::from_secs(5),
+        cap: Duration::from_secs(3600),
+        max_attempts: 80,
+    };
+
+    fn now() -> Timestamp {
+        "2026-11-01T12:00:00Z".parse().expect("an instant")
+    }
+
+    #[test]
+    fn eighty_attempts_last_about_three_days() {
+        let total = (0..79).fold(TimeDelta::zero(), |sum, attempt| {
+            sum + delay(BACKOFF, attempt, Jitter(u32::MAX / 2))
+        });
+        assert!((62..=74).contains(&total.num_hours()), "{total}");
+    }
+
+    #[test]
+    fn being_limited_counts_no_attempt_and_respects_the_provider() {
+        let until = now() + TimeDelta::minutes(7);
+        let failure = SyncFailure::RateLimited {
+            until: Some(until),
+            scope: RateScope::Connection,
+        };
+        let verdict = judge(&failure, 79, BACKOFF, now(), Jitter(0));
+        assert!(matches!(verdict, Verdict::Wait { until: at, .. } if at >= until));
+    }
+
+    proptest! {
+        #[test]
+        fn a_retry_is_never_in_the_past_and_never_beyond_the_cap(
+            attempt in 0..200_i32, jitter in any::<u32>(),
+        ) {
+            let failure = SyncFailure::retryable(FailureCode::Network, "off");
+            match judge(&failure, attempt, BACKOFF, now(), Jitter(jitter)) {
+                Verdict::RetryAt(at) => {
+                    prop_assert!(attempt < 79);
+                    prop_assert!(at > now());
+                    prop_assert!(at <= now() + TimeDelta::hours(1));
+                }
+                verdict => prop_assert!(attempt >= 79 && verdict == Verdict::GiveUp),
+            }
+        }
+    }
+}

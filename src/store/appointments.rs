@@ -1,0 +1,324 @@
+//! Appointments as reported, and how each stands in each calendar.
+
+use std::collections::{BTreeMap, HashMap};
+
+use sea_orm::{
+    ColumnTrait, Condition, ConnectionTrait, DbBackend, EntityTrait, ExprTrait, QueryFilter,
+    QueryOrder, QuerySelect,
+};
+
+use super::enqueue::{Order, Pairs, concerned, enqueue, lock_leases, wake};
+use super::entity::{appointment, connection, job, mapping};
+use super::sql::{Sql, lock_coaches};
+use super::{Job, Store, StoreError, settle};
+use crate::domain::{
+    Appointment, AppointmentId, CoachId, Connection, ConnectionId, ConnectionStatus, Flags,
+    JobStatus, Mapping, Priority, Timestamp,
+};
+use crate::plan::{Outcome, receive};
+
+/// What a report changed. Durable when answered.
+#[derive(Clone, Debug, Default)]
+pub struct Intake {
+    /// In the order of the report.
+    pub results: Vec<(AppointmentId, Outcome)>,
+    /// Rows that are pending because of it.
+    pub queued: u64,
+    /// Connections to wake.
+    pub connections: Vec<ConnectionId>,
+}
+
+/// How an appointment stands in one calendar: what planning needs to explain it.
+#[derive(Clone, Debug)]
+pub struct EventStatus {
+    pub connection: Connection,
+    pub mapping: Option<Mapping>,
+    /// The row that is open or being worked on.
+    pub job: Option<Job>,
+}
+
+#[derive(Clone, Copy, Debug)]
+pub struct PageRequest {
+    pub coach_id: CoachId,
+    /// Appointments that start in `from..to`.
+    pub from: Option<Timestamp>,
+    pub to: Option<Timestamp>,
+    pub after: Option<(Timestamp, AppointmentId)>,
+    pub limit: u64,
+}
+
+/// Appointments by start, and where the next page starts.
+#[derive(Clone, Debug)]
+pub struct AppointmentPage {
+    pub appointments: Vec<Appointment>,
+    pub next: Option<(Timestamp, AppointmentId)>,
+}
+
+impl Store {
+    /// Takes in what the platform reports, all or nothing, and queues what it changes.
+    pub async fn report(
+        &self,
+        reported: &[Appointment],
+        max_attempts: i32,
+        now: Timestamp,
+    ) -> Result<Intake, StoreError> {
+        let tx = self.begin().await?;
+        lock_coaches(&tx, reported.iter().map(|appointment| appointment.coach_id)).await?;
+        let mut known = load(&tx, reported.iter().map(|appointment| appointment.id)).await?;
+
+        let mut results = Vec::with_capacity(reported.len());
+        let mut writes: BTreeMap<AppointmentId, &Appointment> = BTreeMap::new();
+        let mut changed: Vec<AppointmentId> = Vec::new();
+        for appointment in reported {
+            let outcome = receive(known.get(&appointment.id), appointment);
+            match outcome {
+                Outcome::Created | Outcome::Updated => {
+                    writes.insert(appointment.id, appointment);
+                    changed.push(appointment.id);
+                }
+                // The revision may be newer all the same.
+                Outcome::Unchanged => {
+                    writes.insert(appointment.id, appointment);
+                }
+                Outcome::Stale => {}
+            }
+            if outcome != Outcome::Stale {
+                known.insert(appointment.id, appointment.clone());
+            }
+            results.push((appointment.id, outcome));
+        }
+        changed.sort_unstable();
+        changed.dedup();
+
+        // Where events are that the appointment's old coach leaves behind, mappings tell.
+        save(&tx, writes.values().copied(), now).await?;
+        let order = Order {
+            priority: Priority::Change,
+            flags: Flags::CHANGE,
+            sync_id: None,
+            max_attempts,
+            now,
+        };
+        let (queued, connections) = queue_changed(&tx, &changed, order).await?;
+        tx.commit().await?;
+        Ok(Intake {
+            results,
+            queued,
+            connections,
+        })
+    }
+
+    /// Begins to erase an appointment: its client's details are emptied at once, its events are
+    /// removed as work, and the row goes with the last of them. `None` if it is not known.
+    pub async fn erase(
+        &self,
+        id: AppointmentId,
+        max_attempts: i32,
+        now: Timestamp,
+    ) -> Result<Option<Intake>, StoreError> {
+        let tx = self.begin().await?;
+        let found = load(&tx, [id]).await?;
+        let Some(appointment) = found.get(&id).filter(|appointment| !appointment.erased) else {
+            return Ok(None);
+        };
+        lock_coaches(&tx, [appointment.coach_id]).await?;
+        Sql::on(&tx)
+            .text("UPDATE appointments SET erased_at = ")
+            .value(now)
+            .text(
+                ", client_name = '', client_email = '', notes = NULL, location = NULL, \
+                 meeting_url = NULL WHERE id = ",
+            )
+            .value(id)
+            .execute(&tx)
+            .await?;
+        let order = Order {
+            priority: Priority::Change,
+            flags: Flags::CHANGE,
+            sync_id: None,
+            max_attempts,
+            now,
+        };
+        let (queued, connections) = queue_changed(&tx, &[id], order).await?;
+        settle::forget_erased(&tx, &[id]).await?;
+        tx.commit().await?;
+        Ok(Some(Intake {
+            results: Vec::new(),
+            queued,
+            connections,
+        }))
+    }
+
+    /// An appointment that is not being erased, with how it stands in each calendar.
+    pub async fn appointment(
+        &self,
+        id: AppointmentId,
+    ) -> Result<Option<(Appointment, Vec<EventStatus>)>, StoreError> {
+        let row = appointment::Entity::find_by_id(id).one(&self.read).await?;
+        let Some(row) = row.filter(|row| row.erased_at.is_none()) else {
+            return Ok(None);
+        };
+        let appointment = Appointment::try_from(row)?;
+        let mut mappings: HashMap<ConnectionId, Mapping> = mapping::Entity::find()
+            .filter(mapping::Column::AppointmentId.eq(id))
+            .all(&self.read)
+            .await?
+            .into_iter()
+            .map(|row| (row.connection_id, row.into()))
+            .collect();
+        let mut jobs: HashMap<ConnectionId, Job> = job::Entity::find()
+            .filter(job::Column::AppointmentId.eq(id))
+            .filter(job::Column::Status.is_in([
+                JobStatus::Pending,
+                JobStatus::Processing,
+                JobStatus::Failed,
+            ]))
+            .all(&self.read)
+            .await?
+            .into_iter()
+            .map(|row| (row.connection_id, row.into()))
+            .collect();
+        let connections = connection::Entity::find()
+            .filter(
+                Condition::any()
+                    .add(connection::Column::CoachId.eq(appointment.coach_id))
+                    .add(connection::Column::Id.is_in(mappings.keys().copied())),
+            )
+            .filter(connection::Column::Status.ne(ConnectionStatus::Disconnected))
+            .order_by_asc(connection::Column::CreatedAt)
+            .all(&self.read)
+            .await?;
+        let mut statuses = Vec::with_capacity(connections.len());
+        for row in connections {
+            statuses.push(EventStatus {
+                mapping: mappings.remove(&row.id),
+                job: jobs.remove(&row.id),
+                connection: row.try_into()?,
+            });
+        }
+        Ok(Some((appointment, statuses)))
+    }
+
+    pub async fn appointments(&self, page: PageRequest) -> Result<AppointmentPage, StoreError> {
+        let mut query = appointment::Entity::find()
+            .filter(appointment::Column::CoachId.eq(page.coach_id))
+            .filter(appointment::Column::ErasedAt.is_null())
+            .order_by_asc(appointment::Column::StartsAt)
+            .order_by_asc(appointment::Column::Id)
+            .limit(page.limit.saturating_add(1));
+        if let Some(from) = page.from {
+            query = query.filter(appointment::Column::StartsAt.gte(from));
+        }
+        if let Some(to) = page.to {
+            query = query.filter(appointment::Column::StartsAt.lt(to));
+        }
+        if let Some((starts_at, id)) = page.after {
+            query = query.filter(
+                Condition::any()
+                    .add(appointment::Column::StartsAt.gt(starts_at))
+                    .add(
+                        appointment::Column::StartsAt
+                            .eq(starts_at)
+                            .and(appointment::Column::Id.gt(id)),
+                    ),
+            );
+        }
+        let rows = query.all(&self.read).await?;
+        let mut appointments = rows
+            .into_iter()
+            .map(Appointment::try_from)
+            .collect::<Result<Vec<_>, _>>()?;
+        let limit = usize::try_from(page.limit).unwrap_or(usize::MAX);
+        let more = appointments.len() > limit;
+        appointments.truncate(limit);
+        let next = appointments
+            .last()
+            .filter(|_| more)
+            .map(|last| (last.starts_at, last.id));
+        Ok(AppointmentPage { appointments, next })
+    }
+}
+
+/// Whether syncing this appointment in this connection makes sense: it is the coach's, or an event
+/// of it is there.
+pub(super) async fn belongs_to(
+    db: &impl ConnectionTrait,
+    id: AppointmentId,
+    connection: &Connection,
+) -> Result<bool, StoreError> {
+    let known = load(db, [id]).await?;
+    let Some(appointment) = known.get(&id) else {
+        return Ok(false);
+    };
+    if appointment.coach_id == connection.coach_id {
+        return Ok(true);
+    }
+    let mapped = mapping::Entity::find_by_id((connection.id, id))
+        .one(db)
+        .await?;
+    Ok(mapped.is_some())
+}
+
+async fn queue_changed(
+    db: &impl ConnectionTrait,
+    changed: &[AppointmentId],
+    order: Order,
+) -> Result<(u64, Vec<ConnectionId>), StoreError> {
+    if changed.is_empty() {
+        return Ok((0, Vec::new()));
+    }
+    let connections = concerned(db, changed).await?;
+    lock_leases(db, &connections).await?;
+    let queued = enqueue(db, Pairs::Appointments(changed), order).await?;
+    wake(db, &connections, order.now).await?;
+    Ok((queued, connections))
+}
+
+async fn load(
+    db: &impl ConnectionTrait,
+    ids: impl IntoIterator<Item = AppointmentId>,
+) -> Result<HashMap<AppointmentId, Appointment>, StoreError> {
+    let mut query = appointment::Entity::find().filter(appointment::Column::Id.is_in(ids));
+    if db.get_database_backend() == DbBackend::Postgres {
+        query = query.lock_exclusive();
+    }
+    let rows = query.all(db).await?;
+    rows.into_iter()
+        .map(|row| Ok((row.id, row.try_into()?)))
+        .collect()
+}
+
+async fn save<'a>(
+    db: &impl ConnectionTrait,
+    appointments: impl ExactSizeIterator<Item = &'a Appointment>,
+    now: Timestamp,
+) -> Result<(), StoreError> {
+    if appointments.len() == 0 {
+        return Ok(());
+    }
+    let columns = [
+        appointment::Column::CoachId,
+        appointment::Column::Status,
+        appointment::Column::StartsAt,
+        appointment::Column::EndsAt,
+        appointment::Column::TimeZone,
+        appointment::Column::ClientName,
+        appointment::Column::ClientEmail,
+        appointment::Column::Notes,
+        appointment::Column::Location,
+        appointment::Column::MeetingUrl,
+        appointment::Column::Revision,
+        appointment::Column::ErasedAt,
+        appointment::Column::UpdatedAt,
+    ];
+    let rows = appointments.map(|reported| appointment::ActiveModel::reported(reported, now));
+    appointment::Entity::insert_many(rows)
+        .on_conflict(
+            sea_orm::sea_query::OnConflict::column(appointment::Column::Id)
+                .update_columns(columns)
+                .to_owned(),
+        )
+        .exec_without_returning(db)
+        .await?;
+    Ok(())
+}

@@ -1,0 +1,286 @@
+//! Taking a connection's due work, in the one transaction that also records what is about to happen.
+//!
+//! The claim holds the lease row from its first statement to its end. Between [`Claim::read`] and
+//! [`Claim::commit`] the caller plans and asks its limiters, neither of which waits; what it does not
+//! take stays pending. Nothing is sent before the commit.
+
+use std::collections::HashMap;
+use std::time::Duration;
+
+use sea_orm::{
+    ColumnTrait, ConnectionTrait, DatabaseTransaction, EntityTrait, QueryFilter, Statement,
+};
+
+use super::entity::{appointment, connection, job, lease, mapping};
+use super::sql::Sql;
+use super::{Job, Lease, Store, StoreError, leases, tokens};
+use crate::domain::{
+    Appointment, AppointmentId, Connection, ConnectionId, JobId, Mapping, NodeId, Priority,
+    Timestamp,
+};
+
+/// What a worker asks for.
+#[derive(Clone, Copy, Debug)]
+pub struct ClaimRequest {
+    pub connection_id: ConnectionId,
+    pub node: NodeId,
+    pub lease_ttl: Duration,
+    pub limit: usize,
+    pub now: Timestamp,
+    /// Whether rows may be left that an earlier round of this connection never settled: at the first
+    /// round of a worker, and after a failed settle.
+    pub recover: bool,
+}
+
+/// An open claim: what is due, read under the lease.
+#[derive(Debug)]
+pub struct Claim {
+    tx: DatabaseTransaction,
+    pub lease: Lease,
+    pub connection: Connection,
+    pub tokens: Option<tokens::StoredTokens>,
+    pub due: Vec<Claimed>,
+    pub not_before: Option<Timestamp>,
+    now: Timestamp,
+}
+
+/// One due row, with what planning needs.
+#[derive(Clone, Debug)]
+pub struct Claimed {
+    pub job: Job,
+    pub appointment: Appointment,
+    pub mapping: Option<Mapping>,
+}
+
+impl Store {
+    /// Takes or keeps the lease and reads what is due. `None` while another node holds the lease, or
+    /// if the connection is no more.
+    pub async fn claim(&self, request: ClaimRequest) -> Result<Option<Claim>, StoreError> {
+        let ClaimRequest {
+            connection_id,
+            node,
+            lease_ttl,
+            limit,
+            now,
+            recover: recover_asked,
+        } = request;
+        let tx = self.begin().await?;
+        let before = lease::Entity::find_by_id(connection_id).one(&tx).await?;
+        let Some(lease) = leases::acquire(&tx, connection_id, node, lease_ttl, now).await? else {
+            return Ok(None);
+        };
+        let Some(row) = connection::Entity::find_by_id(connection_id)
+            .one(&tx)
+            .await?
+        else {
+            return Ok(None);
+        };
+        let new_owner = before
+            .as_ref()
+            .is_none_or(|before| before.epoch != lease.epoch);
+        if recover_asked || new_owner {
+            recover(&tx, connection_id).await?;
+        }
+        let tokens = tokens::of_row(&row);
+        let due = due_rows(&tx, connection_id, limit, now).await?;
+        Ok(Some(Claim {
+            lease,
+            connection: row.try_into()?,
+            tokens,
+            due: with_context(&tx, connection_id, due).await?,
+            not_before: before.and_then(|before| before.not_before),
+            now,
+            tx,
+        }))
+    }
+}
+
+impl Claim {
+    /// Commits: these rows are being worked on, and these intents are durable.
+    pub async fn commit(self, taken: &[JobId], intents: &[Mapping]) -> Result<(), StoreError> {
+        if !taken.is_empty() {
+            Sql::on(&self.tx)
+                .text("UPDATE calendar_sync_queue SET status = 'processing', started_at = ")
+                .value(self.now)
+                .text(" WHERE status = 'pending' AND id IN ")
+                .list(taken.iter().copied())
+                .execute(&self.tx)
+                .await?;
+        }
+        save_mappings(&self.tx, intents, self.now).await?;
+        self.tx.commit().await?;
+        Ok(())
+    }
+}
+
+/// Rows that a worker took and never settled become pending again. Where a successor was queued
+/// meanwhile, the successor inherits what the row was for.
+async fn recover(db: &impl ConnectionTrait, connection_id: ConnectionId) -> Result<(), StoreError> {
+    let left = Sql::on(db)
+        .text(
+            "SELECT 1 FROM calendar_sync_queue WHERE status = 'processing' \
+             AND appointment_id IS NOT NULL AND connection_id = ",
+        )
+        .value(connection_id)
+        .text(" LIMIT 1")
+        .build();
+    if db.query_one_raw(left).await?.is_none() {
+        return Ok(());
+    }
+    Sql::on(db)
+        .text(
+            "UPDATE calendar_sync_queue SET \
+               forced = (calendar_sync_queue.forced OR left_over.forced), \
+               verify = (calendar_sync_queue.verify OR left_over.verify), \
+               sync_id = COALESCE(calendar_sync_queue.sync_id, left_over.sync_id) \
+             FROM calendar_sync_queue left_over \
+             WHERE left_over.status = 'processing' \
+               AND left_over.connection_id = calendar_sync_queue.connection_id \
+               AND left_over.appointment_id = calendar_sync_queue.appointment_id \
+               AND calendar_sync_queue.status IN ('pending', 'failed') \
+               AND calendar_sync_queue.connection_id = ",
+        )
+        .value(connection_id)
+        .execute(db)
+        .await?;
+    // A folded row leaves its sync to the successor, so that progress counts the work once.
+    Sql::on(db)
+        .text(
+            "DELETE FROM calendar_sync_queue WHERE status = 'processing' \
+             AND appointment_id IN (SELECT open.appointment_id FROM calendar_sync_queue open \
+               WHERE open.status IN ('pending', 'failed') \
+               AND open.connection_id = calendar_sync_queue.connection_id) \
+             AND connection_id = ",
+        )
+        .value(connection_id)
+        .execute(db)
+        .await?;
+    Sql::on(db)
+        .text(
+            "UPDATE calendar_sync_queue SET status = 'pending', started_at = NULL \
+             WHERE status = 'processing' AND appointment_id IS NOT NULL AND connection_id = ",
+        )
+        .value(connection_id)
+        .execute(db)
+        .await?;
+    Ok(())
+}
+
+async fn due_rows(
+    db: &impl ConnectionTrait,
+    connection_id: ConnectionId,
+    limit: usize,
+    now: Timestamp,
+) -> Result<Vec<Job>, StoreError> {
+    let mut due = Vec::new();
+    // Class by class, so that the index yields the earliest of each without sorting.
+    for priority in Priority::HIGHEST_FIRST {
+        let left = limit.saturating_sub(due.len());
+        if left == 0 {
+            break;
+        }
+        let rows = job::Entity::find()
+            .from_raw_sql(due_of_class(db, connection_id, priority, left, now))
+            .all(db)
+            .await?;
+        due.extend(rows.into_iter().map(Job::from));
+    }
+    Ok(due)
+}
+
+pub(super) fn due_of_class(
+    db: &impl ConnectionTrait,
+    connection_id: ConnectionId,
+    priority: Priority,
+    limit: usize,
+    now: Timestamp,
+) -> Statement {
+    Sql::on(db)
+        .text("SELECT * FROM calendar_sync_queue WHERE status = 'pending' AND connection_id = ")
+        .value(connection_id)
+        .text(" AND priority = ")
+        .value(priority.as_i32())
+        .text(" AND scheduled_for <= ")
+        .value(now)
+        .text(" ORDER BY scheduled_for LIMIT ")
+        .value(i64::try_from(limit).unwrap_or(i64::MAX))
+        .build()
+}
+
+async fn with_context(
+    db: &impl ConnectionTrait,
+    connection_id: ConnectionId,
+    jobs: Vec<Job>,
+) -> Result<Vec<Claimed>, StoreError> {
+    let ids: Vec<AppointmentId> = jobs.iter().filter_map(|job| job.appointment_id).collect();
+    if ids.is_empty() {
+        return Ok(Vec::new());
+    }
+    let mut appointments = HashMap::with_capacity(ids.len());
+    for row in appointment::Entity::find()
+        .filter(appointment::Column::Id.is_in(ids.iter().copied()))
+        .all(db)
+        .await?
+    {
+        appointments.insert(row.id, Appointment::try_from(row)?);
+    }
+    let mut mappings: HashMap<AppointmentId, Mapping> = mapping::Entity::find()
+        .filter(mapping::Column::ConnectionId.eq(connection_id))
+        .filter(mapping::Column::AppointmentId.is_in(ids.iter().copied()))
+        .all(db)
+        .await?
+        .into_iter()
+        .map(|row| (row.appointment_id, row.into()))
+        .collect();
+    Ok(jobs
+        .into_iter()
+        .filter_map(|job| {
+            let id = job.appointment_id?;
+            Some(Claimed {
+                // The foreign key keeps the appointment there as long as the job is.
+                appointment: appointments.get(&id)?.clone(),
+                mapping: mappings.remove(&id),
+                job,
+            })
+        })
+        .collect())
+}
+
+pub(super) async fn save_mappings(
+    db: &impl ConnectionTrait,
+    mappings: &[Mapping],
+    now: Timestamp,
+) -> Result<(), StoreError> {
+    if mappings.is_empty() {
+        return Ok(());
+    }
+    let columns = [
+        mapping::Column::State,
+        mapping::Column::Generation,
+        mapping::Column::CalendarId,
+        mapping::Column::ExternalEventId,
+        mapping::Column::Etag,
+        mapping::Column::PushedSchedule,
+        mapping::Column::PushedText,
+        mapping::Column::PushedGuest,
+        mapping::Column::SharesDetails,
+        mapping::Column::EndsAt,
+        mapping::Column::LastSyncedAt,
+        mapping::Column::UpdatedAt,
+    ];
+    let rows = mappings
+        .iter()
+        .map(|mapping| mapping::ActiveModel::of(mapping, now));
+    mapping::Entity::insert_many(rows)
+        .on_conflict(
+            sea_orm::sea_query::OnConflict::columns([
+                mapping::Column::ConnectionId,
+                mapping::Column::AppointmentId,
+            ])
+            .update_columns(columns)
+            .to_owned(),
+        )
+        .exec_without_returning(db)
+        .await?;
+    Ok(())
+}

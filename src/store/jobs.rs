@@ -1,0 +1,153 @@
+//! The queue as operators and coaches see it, and the replay of failed jobs.
+
+use sea_orm::{
+    ColumnTrait, Condition, ConnectionTrait, EntityTrait, ExprTrait, QueryFilter, QueryOrder,
+    QuerySelect, TryGetable,
+};
+
+use super::entity::job;
+use super::sql::Sql;
+use super::{Store, StoreError, enqueue};
+use crate::domain::{AppointmentId, ConnectionId, Flags, JobId, JobStatus, Operation, Timestamp};
+
+/// One row of the queue.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Job {
+    pub id: JobId,
+    pub connection_id: ConnectionId,
+    pub appointment_id: Option<AppointmentId>,
+    pub operation: Operation,
+    pub status: JobStatus,
+    pub priority: i32,
+    pub attempts: i32,
+    pub max_attempts: i32,
+    pub scheduled_for: Timestamp,
+    pub started_at: Option<Timestamp>,
+    pub completed_at: Option<Timestamp>,
+    pub error_code: Option<String>,
+    pub error_message: Option<String>,
+    pub created_at: Timestamp,
+    pub flags: Flags,
+}
+
+#[derive(Clone, Copy, Debug, Default)]
+pub struct JobFilter {
+    pub status: Option<JobStatus>,
+    pub connection_id: Option<ConnectionId>,
+}
+
+/// Jobs, newest first, and where the next page starts.
+#[derive(Clone, Debug)]
+pub struct JobPage {
+    pub jobs: Vec<Job>,
+    pub next: Option<(Timestamp, JobId)>,
+}
+
+impl Store {
+    pub async fn jobs(
+        &self,
+        filter: JobFilter,
+        after: Option<(Timestamp, JobId)>,
+        limit: u64,
+    ) -> Result<JobPage, StoreError> {
+        let mut query = job::Entity::find()
+            .order_by_desc(job::Column::CreatedAt)
+            .order_by_desc(job::Column::Id)
+            .limit(limit.saturating_add(1));
+        if let Some(status) = filter.status {
+            query = query.filter(job::Column::Status.eq(status));
+        }
+        if let Some(connection_id) = filter.connection_id {
+            query = query.filter(job::Column::ConnectionId.eq(connection_id));
+        }
+        if let Some((created_at, id)) = after {
+            query = query.filter(
+                Condition::any()
+                    .add(job::Column::CreatedAt.lt(created_at))
+                    .add(
+                        job::Column::CreatedAt
+                            .eq(created_at)
+                            .and(job::Column::Id.lt(id)),
+                    ),
+            );
+        }
+        let mut jobs: Vec<Job> = query
+            .all(&self.read)
+            .await?
+            .into_iter()
+            .map(Job::from)
+            .collect();
+        let page = usize::try_from(limit).unwrap_or(usize::MAX);
+        let more = jobs.len() > page;
+        jobs.truncate(page);
+        let next = jobs
+            .last()
+            .filter(|_| more)
+            .map(|job| (job.created_at, job.id));
+        Ok(JobPage { jobs, next })
+    }
+
+    /// Makes one failed job pending again. `None` if there is no such job, `Some(false)` if it is
+    /// not failed; the connection to wake otherwise comes with [`Store::retry_failed`]'s rules.
+    pub async fn retry_job(
+        &self,
+        id: JobId,
+        now: Timestamp,
+    ) -> Result<Option<Result<Job, JobStatus>>, StoreError> {
+        let tx = self.begin().await?;
+        let Some(found) = job::Entity::find_by_id(id).one(&tx).await? else {
+            return Ok(None);
+        };
+        enqueue::lock_leases(&tx, &[found.connection_id]).await?;
+        let statement = Sql::on(&tx)
+            .text("UPDATE calendar_sync_queue SET status = 'pending', attempts = 0, completed_at = NULL, scheduled_for = ")
+            .value(now)
+            .text(" WHERE status = 'failed' AND id = ")
+            .value(id)
+            .text(" RETURNING *")
+            .build();
+        let revived = job::Entity::find().from_raw_sql(statement).one(&tx).await?;
+        let Some(revived) = revived else {
+            return Ok(Some(Err(found.status)));
+        };
+        enqueue::wake(&tx, &[revived.connection_id], now).await?;
+        tx.commit().await?;
+        Ok(Some(Ok(revived.into())))
+    }
+
+    /// Makes every failed job pending again; answers how many, and of which connections.
+    pub async fn retry_failed(
+        &self,
+        connection_id: Option<ConnectionId>,
+        now: Timestamp,
+    ) -> Result<(u64, Vec<ConnectionId>), StoreError> {
+        let tx = self.begin().await?;
+        let sql = Sql::on(&tx)
+            .text("SELECT DISTINCT connection_id FROM calendar_sync_queue WHERE status = 'failed'");
+        let sql = match connection_id {
+            Some(id) => sql.text(" AND connection_id = ").value(id),
+            None => sql,
+        };
+        let connections = tx
+            .query_all_raw(sql.build())
+            .await?
+            .iter()
+            .map(|row| ConnectionId::try_get(row, "", "connection_id"))
+            .collect::<Result<Vec<_>, _>>()
+            .map_err(sea_orm::DbErr::from)?;
+        if connections.is_empty() {
+            return Ok((0, connections));
+        }
+        enqueue::lock_leases(&tx, &connections).await?;
+        let revived = Sql::on(&tx)
+            .text("UPDATE calendar_sync_queue SET status = 'pending', attempts = 0, completed_at = NULL, scheduled_for = ")
+            .value(now)
+            .text(" WHERE status = 'failed' AND connection_id IN ")
+            .list(connections.iter().copied())
+            .execute(&tx)
+            .await?;
+        enqueue::wake(&tx, &connections, now).await?;
+        tx.commit().await?;
+        Ok((revived, connections))
+    }
+}

@@ -1,0 +1,225 @@
+//! Who acts for a connection, and which connections have something due.
+//!
+//! One row per connection, so that choosing work costs the same whether a connection has one due row
+//! or a hundred thousand. `epoch` grows at each change of owner and fences every settle. Lease times
+//! are the database's own on PostgreSQL, where nodes' clocks may differ, and the injected clock's on
+//! SQLite, where there is one process.
+
+use std::time::Duration;
+
+use sea_orm::{ConnectionTrait, DbBackend, EntityTrait, FromQueryResult, TryGetable};
+
+use super::entity::lease;
+use super::sql::Sql;
+use super::{Store, StoreError};
+use crate::domain::{ConnectionId, NodeId, Timestamp};
+
+/// The right of one node to act for one connection.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Lease {
+    pub connection_id: ConnectionId,
+    pub node: NodeId,
+    pub epoch: i64,
+}
+
+/// A connection with something to do at `due_at`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, FromQueryResult)]
+pub struct DueConnection {
+    pub connection_id: ConnectionId,
+    pub due_at: Timestamp,
+}
+
+impl Store {
+    /// Connections due before `before` that this node may act for, earliest first.
+    pub async fn due_connections(
+        &self,
+        node: NodeId,
+        before: Timestamp,
+        now: Timestamp,
+        limit: u64,
+    ) -> Result<Vec<DueConnection>, StoreError> {
+        let sql = Sql::on(&self.read)
+            .text("SELECT connection_id, due_at FROM connection_leases WHERE due_at <= ")
+            .value(before)
+            .text(" AND (node IS NULL OR node = ")
+            .value(node)
+            .text(" OR expires_at < ");
+        let sql = lease_now(sql, now)
+            .text(") ORDER BY due_at LIMIT ")
+            .value(i64::try_from(limit).unwrap_or(i64::MAX));
+        Ok(DueConnection::find_by_statement(sql.build())
+            .all(&self.read)
+            .await?)
+    }
+
+    /// Prolongs every lease this node holds; answers how many.
+    pub async fn renew_leases(
+        &self,
+        node: NodeId,
+        ttl: Duration,
+        now: Timestamp,
+    ) -> Result<u64, StoreError> {
+        let sql = Sql::on(&self.write).text("UPDATE connection_leases SET expires_at = ");
+        let sql = lease_end(sql, ttl, now)
+            .text(" WHERE node = ")
+            .value(node)
+            .text(" AND expires_at >= ");
+        lease_now(sql, now).execute(&self.write).await
+    }
+
+    /// Gives one lease back, so that another node need not wait for its end.
+    pub async fn release_lease(&self, lease: Lease) -> Result<(), StoreError> {
+        Sql::on(&self.write)
+            .text("UPDATE connection_leases SET node = NULL, expires_at = NULL WHERE connection_id = ")
+            .value(lease.connection_id)
+            .text(" AND node = ")
+            .value(lease.node)
+            .text(" AND epoch = ")
+            .value(lease.epoch)
+            .execute(&self.write)
+            .await?;
+        Ok(())
+    }
+
+    /// Gives back every lease of a node, or of every node: at the end of a drain, and at the start of
+    /// the only daemon on a SQLite file, whose predecessor may have been killed.
+    pub async fn release_leases(&self, node: Option<NodeId>) -> Result<(), StoreError> {
+        let sql = Sql::on(&self.write).text(
+            "UPDATE connection_leases SET node = NULL, expires_at = NULL WHERE node IS NOT NULL",
+        );
+        let sql = match node {
+            Some(node) => sql.text(" AND node = ").value(node),
+            None => sql,
+        };
+        sql.execute(&self.write).await?;
+        Ok(())
+    }
+
+    /// Takes or keeps the lease outside a claim, for a call that only reads at the provider.
+    pub async fn take_lease(
+        &self,
+        connection_id: ConnectionId,
+        node: NodeId,
+        ttl: Duration,
+        now: Timestamp,
+    ) -> Result<Option<Lease>, StoreError> {
+        acquire(&self.write, connection_id, node, ttl, now).await
+    }
+
+    /// Who holds which lease, for health.
+    pub async fn lease_of(
+        &self,
+        connection_id: ConnectionId,
+    ) -> Result<Option<(Option<NodeId>, i64)>, StoreError> {
+        let row = lease::Entity::find_by_id(connection_id)
+            .one(&self.read)
+            .await?;
+        Ok(row.map(|row| (row.node, row.epoch)))
+    }
+}
+
+/// Takes or keeps the lease; `None` while another node holds it. Locks the lease row until the
+/// transaction ends.
+pub(super) async fn acquire(
+    db: &impl ConnectionTrait,
+    connection_id: ConnectionId,
+    node: NodeId,
+    ttl: Duration,
+    now: Timestamp,
+) -> Result<Option<Lease>, StoreError> {
+    let sql = Sql::on(db)
+        .text("UPDATE connection_leases SET epoch = CASE WHEN node = ")
+        .value(node)
+        .text(" THEN epoch ELSE epoch + 1 END, node = ")
+        .value(node)
+        .text(", expires_at = ");
+    let sql = lease_end(sql, ttl, now)
+        .text(" WHERE connection_id = ")
+        .value(connection_id)
+        .text(" AND (node IS NULL OR node = ")
+        .value(node)
+        .text(" OR expires_at < ");
+    let sql = lease_now(sql, now).text(") RETURNING epoch");
+    let Some(row) = db.query_one_raw(sql.build()).await? else {
+        return Ok(None);
+    };
+    Ok(Some(Lease {
+        connection_id,
+        node,
+        epoch: i64::try_get(&row, "", "epoch").map_err(sea_orm::DbErr::from)?,
+    }))
+}
+
+/// Refuses what a node does whose lease another has taken over. Locks the lease row until the
+/// transaction ends, so that nobody takes over meanwhile.
+pub(super) async fn fence(db: &impl ConnectionTrait, lease: Lease) -> Result<(), StoreError> {
+    let held = Sql::on(db)
+        .text("UPDATE connection_leases SET epoch = epoch WHERE connection_id = ")
+        .value(lease.connection_id)
+        .text(" AND node = ")
+        .value(lease.node)
+        .text(" AND epoch = ")
+        .value(lease.epoch)
+        .execute(db)
+        .await?;
+    if held == 1 {
+        Ok(())
+    } else {
+        Err(StoreError::LeaseLost)
+    }
+}
+
+/// Sets when the connection is due next, from its pending rows; never before the provider allows.
+/// A connection that may not act has no due time. The caller has the lease row locked.
+pub(super) async fn reschedule(
+    db: &impl ConnectionTrait,
+    connection_id: ConnectionId,
+    not_before: Option<Timestamp>,
+) -> Result<Option<Timestamp>, StoreError> {
+    let next = "(SELECT MIN(q.scheduled_for) FROM calendar_sync_queue q \
+         JOIN coach_calendar_connections c ON c.id = q.connection_id \
+         WHERE q.connection_id = connection_leases.connection_id \
+         AND q.status = 'pending' AND c.status = 'active')";
+    let sql = Sql::on(db)
+        .text("UPDATE connection_leases SET not_before = ")
+        .value(not_before)
+        .text(", due_at = CASE WHEN ")
+        .text(next)
+        .text(" < ")
+        .value(not_before)
+        .text(" THEN ")
+        .value(not_before)
+        .text(" ELSE ")
+        .text(next)
+        .text(" END WHERE connection_id = ")
+        .value(connection_id)
+        .text(" RETURNING due_at");
+    let Some(row) = db.query_one_raw(sql.build()).await? else {
+        return Ok(None);
+    };
+    Ok(Option::<Timestamp>::try_get(&row, "", "due_at").map_err(sea_orm::DbErr::from)?)
+}
+
+fn lease_now(sql: Sql, now: Timestamp) -> Sql {
+    if sql.has_own_clock() {
+        sql.text("clock_timestamp()")
+    } else {
+        sql.value(now)
+    }
+}
+
+fn lease_end(sql: Sql, ttl: Duration, now: Timestamp) -> Sql {
+    if sql.has_own_clock() {
+        sql.text("clock_timestamp() + make_interval(secs => ")
+            .value(ttl.as_secs_f64())
+            .text(")")
+    } else {
+        sql.value(now + ttl)
+    }
+}
+
+impl Sql {
+    fn has_own_clock(&self) -> bool {
+        self.backend() == DbBackend::Postgres
+    }
+}

@@ -1,0 +1,43 @@
+//! What is durable: the only place that names sea-orm.
+//!
+//! Owns the tables behind functions in domain types, one file per aggregate, the same code on SQLite
+//! and PostgreSQL. Leaves decisions to `plan` and the order of work to `queue` and `connections`.
+//!
+//! How concurrent transactions stay out of each other's way, in this order always:
+//! 1. the coach (`pg_advisory_xact_lock`): reports, sign-ins and settings of one coach are serial, so
+//!    that no appointment slips between a report and a new connection's first sync;
+//! 2. the connection's lease row: enqueueing, claiming and settling one connection are serial, so
+//!    that `due_at` is never computed beside a row it does not see;
+//! 3. queue rows, then mappings.
+//!
+//! On SQLite every writing transaction begins IMMEDIATE on the one writing connection, which orders
+//! them all; the locks above are then free.
+
+mod appointments;
+mod claim;
+mod connections;
+mod enqueue;
+pub(crate) mod entity;
+mod error;
+mod housekeeping;
+mod jobs;
+mod leases;
+mod open;
+mod settle;
+mod sign_ins;
+mod sql;
+mod status;
+mod tokens;
+
+pub use appointments::{AppointmentPage, EventStatus, Intake, PageRequest};
+pub use claim::{Claim, ClaimRequest, Claimed};
+pub use connections::{ConnectionView, NewConnection, SettingsChange};
+pub use enqueue::{QueuedSync, SyncRefusal};
+pub use error::StoreError;
+pub use jobs::{Job, JobFilter, JobPage};
+pub use leases::{DueConnection, Lease};
+pub use open::{SchemaStatus, Store};
+pub use settle::{JobEnd, Settled, Settlement};
+pub use sign_ins::SignIn;
+pub use status::{QueueDepth, SyncProgress, SyncStatus};
+pub use tokens::{SealedTokens, StoredTokens};

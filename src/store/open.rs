@@ -1,0 +1,224 @@
+//! Opening a database: pools, pragmas, exclusivity, schema.
+
+use std::fs::{File, TryLockError};
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use migration::{Migrator, MigratorTrait};
+use sea_orm::sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqliteSynchronous};
+use sea_orm::{
+    ConnectOptions, ConnectionTrait, Database, DatabaseConnection, DatabaseTransaction, DbBackend,
+    SqliteTransactionMode, TransactionOptions, TransactionTrait,
+};
+use secrecy::{ExposeSecret, SecretString};
+
+use super::StoreError;
+
+/// How long a statement waits for another process that writes to the same SQLite file.
+const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
+/// How long a transaction waits for a connection of the pool before the caller is told to come back.
+const ACQUIRE_TIMEOUT: Duration = Duration::from_secs(5);
+const SQLITE_READERS: u32 = 4;
+const POSTGRES_CONNECTIONS: u32 = 16;
+
+/// The open database. Cheap to clone.
+#[derive(Clone, Debug)]
+pub struct Store {
+    pub(super) read: DatabaseConnection,
+    pub(super) write: DatabaseConnection,
+    /// Held while a daemon uses a SQLite file; released by the system even after kill -9.
+    _lock: Option<Arc<File>>,
+}
+
+/// Which steps of the schema are there.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SchemaStatus {
+    pub applied: Vec<String>,
+    pub pending: Vec<String>,
+}
+
+impl Store {
+    /// Opens the database for a daemon: on SQLite no second daemon may, for a file knows no leases
+    /// between machines. Tools that only read or rotate use [`Store::open_beside`].
+    ///
+    /// # Errors
+    /// [`StoreError::InUse`] if another daemon has the SQLite file, [`StoreError::Unavailable`] if
+    /// the database cannot be reached.
+    pub async fn open(url: &SecretString) -> Result<Self, StoreError> {
+        let lock = match sqlite_file(url) {
+            Some(path) => Some(Arc::new(lock_beside(path)?)),
+            None => None,
+        };
+        let mut store = Self::open_beside(url).await?;
+        store._lock = lock;
+        Ok(store)
+    }
+
+    /// Opens the database beside a daemon that may be using it.
+    ///
+    /// # Errors
+    /// [`StoreError::Unavailable`] if the database cannot be reached.
+    pub async fn open_beside(url: &SecretString) -> Result<Self, StoreError> {
+        let (read, write) = if url.expose_secret().starts_with("sqlite:") {
+            // One writer: transactions queue in the pool instead of failing as busy.
+            let write = Database::connect(sqlite(url, 1)).await?;
+            let read = if is_in_memory(url) {
+                write.clone()
+            } else {
+                Database::connect(sqlite(url, SQLITE_READERS)).await?
+            };
+            (read, write)
+        } else {
+            let pool = Database::connect(options(url, POSTGRES_CONNECTIONS)).await?;
+            (pool.clone(), pool)
+        };
+        Ok(Self {
+            read,
+            write,
+            _lock: None,
+        })
+    }
+
+    /// Brings the schema up to this version.
+    ///
+    /// # Errors
+    /// [`StoreError::NewerSchema`] if a newer version has been here.
+    pub async fn migrate(&self) -> Result<(), StoreError> {
+        self.refuse_newer_schema().await?;
+        Migrator::up(&self.write, None).await?;
+        Ok(())
+    }
+
+    /// Takes the schema back by `steps`, all of it for `None`. Destroys what those steps hold.
+    ///
+    /// # Errors
+    /// [`StoreError::NewerSchema`] if a newer version has been here.
+    pub async fn migrate_down(&self, steps: Option<u32>) -> Result<(), StoreError> {
+        self.refuse_newer_schema().await?;
+        Migrator::down(&self.write, steps).await?;
+        Ok(())
+    }
+
+    /// # Errors
+    /// [`StoreError::Unavailable`] if the database cannot be reached.
+    pub async fn schema(&self) -> Result<SchemaStatus, StoreError> {
+        let applied = self.applied_steps().await?;
+        let pending = known_steps()
+            .into_iter()
+            .filter(|step| !applied.contains(step))
+            .collect();
+        Ok(SchemaStatus { applied, pending })
+    }
+
+    async fn refuse_newer_schema(&self) -> Result<(), StoreError> {
+        let known = known_steps();
+        match self
+            .applied_steps()
+            .await?
+            .into_iter()
+            .find(|step| !known.contains(step))
+        {
+            Some(unknown) => Err(StoreError::NewerSchema(unknown)),
+            None => Ok(()),
+        }
+    }
+
+    async fn applied_steps(&self) -> Result<Vec<String>, StoreError> {
+        Migrator::install(&self.write).await?;
+        let rows = Migrator::get_migration_models(&self.write).await?;
+        Ok(rows.into_iter().map(|row| row.version).collect())
+    }
+
+    /// Whether the database answers.
+    ///
+    /// # Errors
+    /// [`StoreError::Unavailable`] if not.
+    pub async fn ping(&self) -> Result<(), StoreError> {
+        self.read.execute_unprepared("SELECT 1").await?;
+        Ok(())
+    }
+
+    /// Ends both pools, letting transactions under way finish.
+    pub async fn close(self) {
+        // What does not close now is closed by the system when the process ends.
+        let _ = self.read.close().await;
+        let _ = self.write.close().await;
+    }
+
+    pub(super) async fn begin(&self) -> Result<DatabaseTransaction, StoreError> {
+        let options = TransactionOptions {
+            sqlite_transaction_mode: Some(SqliteTransactionMode::Immediate),
+            ..TransactionOptions::default()
+        };
+        Ok(self.write.begin_with_options(options).await?)
+    }
+
+    pub fn is_sqlite(&self) -> bool {
+        self.write.get_database_backend() == DbBackend::Sqlite
+    }
+}
+
+fn known_steps() -> Vec<String> {
+    Migrator::migrations()
+        .iter()
+        .map(|step| step.name().to_owned())
+        .collect()
+}
+
+fn options(url: &SecretString, connections: u32) -> ConnectOptions {
+    let mut options = ConnectOptions::new(url.expose_secret());
+    options
+        .max_connections(connections)
+        .acquire_timeout(ACQUIRE_TIMEOUT)
+        // Statements hold client details as values; nothing of them belongs in a log.
+        .sqlx_logging(false);
+    options
+}
+
+fn sqlite(url: &SecretString, connections: u32) -> ConnectOptions {
+    let mut options = options(url, connections);
+    options
+        .min_connections(1)
+        // A writer that is closed and opened again would lose its page cache, and an in-memory
+        // database its content.
+        .idle_timeout(None)
+        .max_lifetime(None)
+        .test_before_acquire(false)
+        .map_sqlx_sqlite_opts(|options: SqliteConnectOptions| {
+            options
+                .journal_mode(SqliteJournalMode::Wal)
+                // An answered change survives a power cut, not only a crash.
+                .synchronous(SqliteSynchronous::Full)
+                .busy_timeout(BUSY_TIMEOUT)
+                .foreign_keys(true)
+        });
+    options
+}
+
+fn is_in_memory(url: &SecretString) -> bool {
+    let url = url.expose_secret();
+    url.contains(":memory:") || url.contains("mode=memory")
+}
+
+fn sqlite_file(url: &SecretString) -> Option<PathBuf> {
+    let path = url.expose_secret().strip_prefix("sqlite:")?;
+    let path = path.strip_prefix("//").unwrap_or(path);
+    let path = path.split('?').next().unwrap_or(path);
+    (!is_in_memory(url)).then(|| PathBuf::from(path))
+}
+
+fn lock_beside(mut path: PathBuf) -> Result<File, StoreError> {
+    path.as_mut_os_string().push(".lock");
+    let unavailable = |error: std::io::Error| {
+        StoreError::Unavailable(sea_orm::DbErr::Conn(sea_orm::RuntimeErr::Internal(
+            format!("the lock file beside the SQLite database cannot be used: {error}"),
+        )))
+    };
+    let file = File::create(path).map_err(unavailable)?;
+    match file.try_lock() {
+        Ok(()) => Ok(file),
+        Err(TryLockError::WouldBlock) => Err(StoreError::InUse),
+        Err(TryLockError::Error(error)) => Err(unavailable(error)),
+    }
+}

@@ -1,0 +1,325 @@
+//! Recording what became of claimed work, in one transaction, fenced by the lease.
+
+use std::collections::HashSet;
+
+use sea_orm::{ConnectionTrait, TryGetable};
+
+use super::enqueue::{Order, Pairs, enqueue};
+use super::sql::Sql;
+use super::{Lease, Store, StoreError, claim, leases};
+use crate::domain::{
+    AppointmentId, ConnectionId, ConnectionStatus, FailureCode, Flags, JobId, LastSync, Mapping,
+    Priority, Timestamp,
+};
+
+/// How one job ends, for now.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum JobEnd {
+    Completed,
+    /// Pending again from `at`; `flags` are added to those it has.
+    Again {
+        at: Timestamp,
+        counted: bool,
+        flags: Flags,
+        error: Option<(FailureCode, String)>,
+    },
+    /// Given up; kept, and replayable.
+    Failed {
+        error: (FailureCode, String),
+    },
+}
+
+/// What became of one claimed row.
+#[derive(Clone, Debug)]
+pub struct Settlement {
+    pub job_id: JobId,
+    pub appointment_id: AppointmentId,
+    /// The mapping as it now is; `None` if it did not change.
+    pub mapping: Option<Mapping>,
+    pub end: JobEnd,
+    /// Whether the appointment is being erased.
+    pub erased: bool,
+}
+
+/// What became of one round.
+#[derive(Clone, Debug)]
+pub struct Settled {
+    pub lease: Lease,
+    /// Under which version of the settings the round was planned.
+    pub settings_version: i64,
+    pub settlements: Vec<Settlement>,
+    /// The connection must not call its provider before.
+    pub not_before: Option<Timestamp>,
+    /// The connection leaves `active`, with the reason for the coach.
+    pub status: Option<(ConnectionStatus, String)>,
+    /// `None` if the provider was not asked for anything.
+    pub last_sync: Option<(LastSync, Option<String>)>,
+    pub max_attempts: i32,
+    pub now: Timestamp,
+}
+
+impl Store {
+    /// Records a round; answers when the connection is due next.
+    ///
+    /// # Errors
+    /// [`StoreError::LeaseLost`] if another node acts for the connection by now: nothing is recorded,
+    /// and that node will find out by itself what happened at the provider.
+    pub async fn settle(&self, settled: Settled) -> Result<Option<Timestamp>, StoreError> {
+        let connection_id = settled.lease.connection_id;
+        let now = settled.now;
+        let tx = self.begin().await?;
+        leases::fence(&tx, settled.lease).await?;
+        let settings_version = touch_connection(&tx, &settled).await?;
+
+        let mappings: Vec<Mapping> = settled
+            .settlements
+            .iter()
+            .filter_map(|settlement| settlement.mapping.clone())
+            .collect();
+        claim::save_mappings(&tx, &mappings, now).await?;
+        end_jobs(&tx, connection_id, &settled.settlements, now).await?;
+
+        if settings_version != settled.settings_version {
+            // The settings changed while this round was under way: what it wrote may be outdated.
+            let order = Order {
+                priority: Priority::Change,
+                flags: Flags::CHANGE,
+                sync_id: None,
+                max_attempts: settled.max_attempts,
+                now,
+            };
+            for settlement in &settled.settlements {
+                let pair = Pairs::One(connection_id, settlement.appointment_id);
+                enqueue(&tx, pair, order).await?;
+            }
+        }
+        finish_full_sync(&tx, connection_id, now).await?;
+        let erased: Vec<AppointmentId> = settled
+            .settlements
+            .iter()
+            .filter(|settlement| settlement.erased)
+            .map(|settlement| settlement.appointment_id)
+            .collect();
+        forget_erased(&tx, &erased).await?;
+        let due = leases::reschedule(&tx, connection_id, settled.not_before).await?;
+        tx.commit().await?;
+        Ok(due)
+    }
+}
+
+async fn touch_connection(db: &impl ConnectionTrait, settled: &Settled) -> Result<i64, StoreError> {
+    let mut sql = Sql::on(db)
+        .text("UPDATE coach_calendar_connections SET updated_at = ")
+        .value(settled.now);
+    if let Some((status, error)) = &settled.last_sync {
+        sql = sql
+            .text(", last_sync_at = ")
+            .value(settled.now)
+            .text(", last_sync_status = ")
+            .value(*status)
+            .text(", last_sync_error = ")
+            .value(error.clone());
+    }
+    if let Some((status, reason)) = &settled.status {
+        sql = sql
+            .text(", status = ")
+            .value(*status)
+            .text(", status_reason = ")
+            .value(reason.clone());
+    }
+    let sql = sql
+        .text(" WHERE id = ")
+        .value(settled.lease.connection_id)
+        .text(" RETURNING settings_version");
+    match db.query_one_raw(sql.build()).await? {
+        Some(row) => Ok(i64::try_get(&row, "", "settings_version").map_err(sea_orm::DbErr::from)?),
+        None => Err(StoreError::LeaseLost),
+    }
+}
+
+async fn end_jobs(
+    db: &impl ConnectionTrait,
+    connection_id: ConnectionId,
+    settlements: &[Settlement],
+    now: Timestamp,
+) -> Result<(), StoreError> {
+    let completed: Vec<JobId> = settlements
+        .iter()
+        .filter(|settlement| settlement.end == JobEnd::Completed)
+        .map(|settlement| settlement.job_id)
+        .collect();
+    if !completed.is_empty() {
+        Sql::on(db)
+            .text("UPDATE calendar_sync_queue SET status = 'completed', error_code = NULL, error_message = NULL, completed_at = ")
+            .value(now)
+            .text(" WHERE status = 'processing' AND id IN ")
+            .list(completed)
+            .execute(db)
+            .await?;
+    }
+    let unfinished: Vec<&Settlement> = settlements
+        .iter()
+        .filter(|settlement| settlement.end != JobEnd::Completed)
+        .collect();
+    let succeeded_by = successors(db, connection_id, &unfinished).await?;
+    for settlement in unfinished {
+        if succeeded_by.contains(&settlement.appointment_id) {
+            fold(db, connection_id, settlement).await?;
+        } else {
+            end_unfinished(db, settlement, now).await?;
+        }
+    }
+    Ok(())
+}
+
+/// Appointments that were queued anew while their row was being worked on.
+async fn successors(
+    db: &impl ConnectionTrait,
+    connection_id: ConnectionId,
+    settlements: &[&Settlement],
+) -> Result<HashSet<AppointmentId>, StoreError> {
+    if settlements.is_empty() {
+        return Ok(HashSet::new());
+    }
+    let statement = Sql::on(db)
+        .text("SELECT appointment_id FROM calendar_sync_queue WHERE status IN ('pending', 'failed') AND connection_id = ")
+        .value(connection_id)
+        .text(" AND appointment_id IN ")
+        .list(settlements.iter().map(|settlement| settlement.appointment_id))
+        .build();
+    db.query_all_raw(statement)
+        .await?
+        .iter()
+        .map(|row| {
+            AppointmentId::try_get(row, "", "appointment_id")
+                .map_err(|error| StoreError::from(sea_orm::DbErr::from(error)))
+        })
+        .collect()
+}
+
+/// The successor takes over what the unfinished row was for.
+async fn fold(
+    db: &impl ConnectionTrait,
+    connection_id: ConnectionId,
+    settlement: &Settlement,
+) -> Result<(), StoreError> {
+    let flags = match &settlement.end {
+        JobEnd::Again { flags, .. } => *flags,
+        JobEnd::Completed | JobEnd::Failed { .. } => Flags::CHANGE,
+    };
+    Sql::on(db)
+        .text("UPDATE calendar_sync_queue SET forced = (calendar_sync_queue.forced OR ended.forced OR ")
+        .value(flags.forced)
+        .text("), verify = (calendar_sync_queue.verify OR ended.verify OR ")
+        .value(flags.verify)
+        .text("), sync_id = COALESCE(calendar_sync_queue.sync_id, ended.sync_id) FROM calendar_sync_queue ended WHERE ended.id = ")
+        .value(settlement.job_id)
+        .text(" AND calendar_sync_queue.status IN ('pending', 'failed') AND calendar_sync_queue.connection_id = ")
+        .value(connection_id)
+        .text(" AND calendar_sync_queue.appointment_id = ")
+        .value(settlement.appointment_id)
+        .execute(db)
+        .await?;
+    Sql::on(db)
+        .text("DELETE FROM calendar_sync_queue WHERE status = 'processing' AND id = ")
+        .value(settlement.job_id)
+        .execute(db)
+        .await?;
+    Ok(())
+}
+
+async fn end_unfinished(
+    db: &impl ConnectionTrait,
+    settlement: &Settlement,
+    now: Timestamp,
+) -> Result<(), StoreError> {
+    let sql = Sql::on(db).text("UPDATE calendar_sync_queue SET status = ");
+    let sql = match &settlement.end {
+        JobEnd::Completed => return Ok(()),
+        JobEnd::Again {
+            at,
+            counted,
+            flags,
+            error,
+        } => {
+            let sql = sql
+                .text("'pending', started_at = NULL, scheduled_for = ")
+                .value(*at)
+                .text(", attempts = attempts + ")
+                .value(i32::from(*counted))
+                .text(", forced = (forced OR ")
+                .value(flags.forced)
+                .text("), verify = (verify OR ")
+                .value(flags.verify)
+                .text(")");
+            match error {
+                Some(error) => with_error(sql, error),
+                None => sql,
+            }
+        }
+        JobEnd::Failed { error } => {
+            let sql = sql
+                .text("'failed', attempts = attempts + 1, completed_at = ")
+                .value(now);
+            with_error(sql, error)
+        }
+    };
+    sql.text(" WHERE status = 'processing' AND id = ")
+        .value(settlement.job_id)
+        .execute(db)
+        .await?;
+    Ok(())
+}
+
+fn with_error(sql: Sql, (code, message): &(FailureCode, String)) -> Sql {
+    sql.text(", error_code = ")
+        .value(code.as_str())
+        .text(", error_message = ")
+        .value(message.clone())
+}
+
+/// A full sync is over with the last of its rows, however each of them ended.
+async fn finish_full_sync(
+    db: &impl ConnectionTrait,
+    connection_id: ConnectionId,
+    now: Timestamp,
+) -> Result<(), StoreError> {
+    Sql::on(db)
+        .text("UPDATE calendar_sync_queue SET status = 'completed', completed_at = ")
+        .value(now)
+        .text(
+            " WHERE operation = 'full_sync' AND status = 'processing' \
+             AND NOT EXISTS (SELECT 1 FROM calendar_sync_queue part \
+               WHERE part.sync_id = calendar_sync_queue.id \
+               AND part.status IN ('pending', 'processing')) AND connection_id = ",
+        )
+        .value(connection_id)
+        .execute(db)
+        .await?;
+    Ok(())
+}
+
+/// Forgets erased appointments that no calendar we can reach holds any more.
+pub(super) async fn forget_erased(
+    db: &impl ConnectionTrait,
+    appointments: &[AppointmentId],
+) -> Result<(), StoreError> {
+    if appointments.is_empty() {
+        return Ok(());
+    }
+    Sql::on(db)
+        .text("DELETE FROM appointments WHERE erased_at IS NOT NULL AND id IN ")
+        .list(appointments.iter().copied())
+        .text(
+            " AND NOT EXISTS (SELECT 1 FROM calendar_event_mappings m \
+               JOIN coach_calendar_connections c ON c.id = m.connection_id \
+               WHERE m.appointment_id = appointments.id AND m.state <> 'absent' \
+               AND c.status <> 'disconnected') \
+             AND NOT EXISTS (SELECT 1 FROM calendar_sync_queue q \
+               WHERE q.appointment_id = appointments.id \
+               AND q.status IN ('pending', 'processing', 'failed'))",
+        )
+        .execute(db)
+        .await?;
+    Ok(())
+}

@@ -1,0 +1,77 @@
+//! Sign-ins under way, each used once.
+
+use sea_orm::ActiveValue::Set;
+use sea_orm::EntityTrait;
+use uuid::Uuid;
+
+use super::entity::sign_in;
+use super::sql::Sql;
+use super::{Store, StoreError};
+use crate::domain::{CoachId, ProviderKind, Timestamp};
+
+/// What must be known when the browser comes back.
+#[derive(Clone, PartialEq, Eq)]
+pub struct SignIn {
+    pub state_hash: String,
+    /// Names the row where its verifier was sealed.
+    pub id: Uuid,
+    pub provider: ProviderKind,
+    pub coach_id: CoachId,
+    pub browser_hash: String,
+    pub sealed_verifier: String,
+    pub return_to: String,
+    pub expires_at: Timestamp,
+}
+
+impl std::fmt::Debug for SignIn {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("SignIn")
+            .field("id", &self.id)
+            .field("provider", &self.provider)
+            .finish_non_exhaustive()
+    }
+}
+
+impl Store {
+    pub async fn begin_sign_in(&self, sign_in: &SignIn, now: Timestamp) -> Result<(), StoreError> {
+        let row = sign_in::ActiveModel {
+            state_hash: Set(sign_in.state_hash.clone()),
+            id: Set(sign_in.id),
+            provider: Set(sign_in.provider),
+            coach_id: Set(sign_in.coach_id),
+            browser_hash: Set(sign_in.browser_hash.clone()),
+            verifier: Set(sign_in.sealed_verifier.clone()),
+            return_to: Set(sign_in.return_to.clone()),
+            created_at: Set(now),
+            expires_at: Set(sign_in.expires_at),
+        };
+        sign_in::Entity::insert(row)
+            .exec_without_returning(&self.write)
+            .await?;
+        Ok(())
+    }
+
+    /// Takes the sign-in out: of two browsers that come back with the same state, one gets it.
+    pub async fn take_sign_in(&self, state_hash: &str) -> Result<Option<SignIn>, StoreError> {
+        let statement = Sql::on(&self.write)
+            .text("DELETE FROM sign_ins WHERE state_hash = ")
+            .value(state_hash)
+            .text(" RETURNING *")
+            .build();
+        let row = sign_in::Entity::find()
+            .from_raw_sql(statement)
+            .one(&self.write)
+            .await?;
+        let Some(row) = row else { return Ok(None) };
+        Ok(Some(SignIn {
+            state_hash: row.state_hash,
+            id: row.id,
+            provider: row.provider,
+            coach_id: row.coach_id,
+            browser_hash: row.browser_hash,
+            sealed_verifier: row.verifier,
+            return_to: row.return_to,
+            expires_at: row.expires_at,
+        }))
+    }
+}

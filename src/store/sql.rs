@@ -1,0 +1,110 @@
+//! Writing set-based statements that both databases read.
+//!
+//! Placeholders are `$1`, `$2`, … on both. The few words in which the two differ are here.
+
+use sea_orm::{ConnectionTrait, DbBackend, Statement, Value};
+
+use crate::domain::CoachId;
+use crate::store::StoreError;
+
+/// A statement under construction: text, with each value bound where it is written.
+#[derive(Debug)]
+pub(super) struct Sql {
+    backend: DbBackend,
+    text: String,
+    values: Vec<Value>,
+}
+
+impl Sql {
+    pub(super) fn on(db: &impl ConnectionTrait) -> Self {
+        Self {
+            backend: db.get_database_backend(),
+            text: String::new(),
+            values: Vec::new(),
+        }
+    }
+
+    pub(super) fn backend(&self) -> DbBackend {
+        self.backend
+    }
+
+    pub(super) fn text(mut self, text: &str) -> Self {
+        self.text.push_str(text);
+        self
+    }
+
+    pub(super) fn value(mut self, value: impl Into<Value>) -> Self {
+        self.values.push(value.into());
+        self.text.push('$');
+        self.text.push_str(&self.values.len().to_string());
+        self
+    }
+
+    /// `($1, $2, …)`; an empty list matches nothing.
+    pub(super) fn list<V: Into<Value>>(mut self, values: impl IntoIterator<Item = V>) -> Self {
+        self.text.push('(');
+        for (position, value) in values.into_iter().enumerate() {
+            if position > 0 {
+                self.text.push(',');
+            }
+            self = self.value(value);
+        }
+        if self.text.ends_with('(') {
+            self.text.push_str("NULL");
+        }
+        self.text.push(')');
+        self
+    }
+
+    /// A fresh id, made by the database because the number of rows is only known there.
+    pub(super) fn new_id(self) -> Self {
+        let expression = match self.backend {
+            DbBackend::Postgres => "gen_random_uuid()",
+            _ => "randomblob(16)",
+        };
+        self.text(expression)
+    }
+
+    /// Locks the rows a subquery selects, where that is needed.
+    pub(super) fn for_update(self) -> Self {
+        match self.backend {
+            DbBackend::Postgres => self.text(" FOR UPDATE"),
+            _ => self,
+        }
+    }
+
+    pub(super) fn build(self) -> Statement {
+        Statement::from_sql_and_values(self.backend, self.text, self.values)
+    }
+
+    pub(super) async fn execute(self, db: &impl ConnectionTrait) -> Result<u64, StoreError> {
+        Ok(db.execute_raw(self.build()).await?.rows_affected())
+    }
+}
+
+/// Makes what is done for these coaches serial until the transaction ends.
+pub(super) async fn lock_coaches(
+    db: &impl ConnectionTrait,
+    coaches: impl IntoIterator<Item = CoachId>,
+) -> Result<(), StoreError> {
+    if db.get_database_backend() != DbBackend::Postgres {
+        return Ok(());
+    }
+    let mut keys: Vec<i64> = coaches.into_iter().map(lock_key).collect();
+    keys.sort_unstable();
+    keys.dedup();
+    for key in keys {
+        Sql::on(db)
+            .text("SELECT pg_advisory_xact_lock(")
+            .value(key)
+            .text(")")
+            .execute(db)
+            .await?;
+    }
+    Ok(())
+}
+
+fn lock_key(coach: CoachId) -> i64 {
+    let (high, low) = coach.0.as_u64_pair();
+    (high ^ low).cast_signed()
+}

@@ -1,0 +1,210 @@
+//! Counting: how a connection stands, and how long the queue is.
+
+use std::collections::HashMap;
+
+use sea_orm::{ColumnTrait, QueryFilter};
+use sea_orm::{ConnectionTrait, EntityTrait, FromQueryResult, QueryOrder, QuerySelect};
+
+use super::entity::job;
+use super::sql::Sql;
+use super::{Job, Store, StoreError};
+use crate::domain::{
+    ConnectionId, ConnectionStatus, JobStatus, MappingState, ProviderKind, SyncId, Timestamp,
+};
+
+/// A full sync under way.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct SyncProgress {
+    pub sync_id: SyncId,
+    pub total: u64,
+    pub done: u64,
+    pub failed: u64,
+}
+
+/// How the work of a connection stands.
+#[derive(Clone, Debug)]
+pub struct SyncStatus {
+    pub pending: u64,
+    pub processing: u64,
+    pub failed: u64,
+    /// Events in the calendar.
+    pub synced: u64,
+    pub current: Option<SyncProgress>,
+    pub recent_jobs: Vec<Job>,
+}
+
+/// The queue of one provider.
+#[derive(Clone, Debug, PartialEq, Eq, FromQueryResult)]
+pub struct QueueDepth {
+    pub provider: ProviderKind,
+    pub status: JobStatus,
+    pub jobs: i64,
+    pub oldest_due: Option<Timestamp>,
+}
+
+#[derive(FromQueryResult)]
+struct StatusCount {
+    status: JobStatus,
+    jobs: i64,
+}
+
+#[derive(FromQueryResult)]
+struct OpenCount {
+    connection_id: ConnectionId,
+    status: JobStatus,
+    jobs: i64,
+}
+
+#[derive(FromQueryResult)]
+struct MappingCount {
+    jobs: i64,
+}
+
+#[derive(FromQueryResult)]
+struct ConnectionCount {
+    provider: ProviderKind,
+    status: ConnectionStatus,
+    connections: i64,
+}
+
+const RECENT_JOBS: u64 = 20;
+
+impl Store {
+    pub async fn sync_status(&self, id: ConnectionId) -> Result<SyncStatus, StoreError> {
+        let counts = count_by_status(
+            &self.read,
+            Sql::on(&self.read)
+                .text("SELECT status, COUNT(*) AS jobs FROM calendar_sync_queue WHERE connection_id = ")
+                .value(id)
+                .text(" AND status IN ('pending', 'processing', 'failed') AND appointment_id IS NOT NULL GROUP BY status"),
+        )
+        .await?;
+        let synced = MappingCount::find_by_statement(
+            Sql::on(&self.read)
+                .text("SELECT COUNT(*) AS jobs FROM calendar_event_mappings WHERE connection_id = ")
+                .value(id)
+                .text(" AND state = ")
+                .value(MappingState::Live)
+                .build(),
+        )
+        .one(&self.read)
+        .await?
+        .map_or(0, |count| unsigned(count.jobs));
+        let recent_jobs = job::Entity::find()
+            .filter(job::Column::ConnectionId.eq(id))
+            .order_by_desc(job::Column::CreatedAt)
+            .order_by_desc(job::Column::Id)
+            .limit(RECENT_JOBS)
+            .all(&self.read)
+            .await?;
+        Ok(SyncStatus {
+            pending: of(&counts, JobStatus::Pending),
+            processing: of(&counts, JobStatus::Processing),
+            failed: of(&counts, JobStatus::Failed),
+            synced,
+            current: self.sync_progress(id).await?,
+            recent_jobs: recent_jobs.into_iter().map(Job::from).collect(),
+        })
+    }
+
+    async fn sync_progress(&self, id: ConnectionId) -> Result<Option<SyncProgress>, StoreError> {
+        let running = Sql::on(&self.read)
+            .text("SELECT * FROM calendar_sync_queue WHERE operation = 'full_sync' AND status = 'processing' AND connection_id = ")
+            .value(id)
+            .build();
+        let Some(running) = job::Entity::find()
+            .from_raw_sql(running)
+            .one(&self.read)
+            .await?
+        else {
+            return Ok(None);
+        };
+        let counts = count_by_status(
+            &self.read,
+            Sql::on(&self.read)
+                .text("SELECT status, COUNT(*) AS jobs FROM calendar_sync_queue WHERE sync_id = ")
+                .value(running.id)
+                .text(" GROUP BY status"),
+        )
+        .await?;
+        Ok(Some(SyncProgress {
+            sync_id: SyncId(running.id.0),
+            total: counts.values().sum(),
+            done: of(&counts, JobStatus::Completed) + of(&counts, JobStatus::Cancelled),
+            failed: of(&counts, JobStatus::Failed),
+        }))
+    }
+
+    /// Open jobs by provider and status; the due time of the oldest pending one tells the lag.
+    pub async fn queue_depth(&self) -> Result<Vec<QueueDepth>, StoreError> {
+        let statement = Sql::on(&self.read)
+            .text(
+                "SELECT c.provider, q.status, COUNT(*) AS jobs, MIN(q.scheduled_for) AS oldest_due \
+                 FROM calendar_sync_queue q \
+                 JOIN coach_calendar_connections c ON c.id = q.connection_id \
+                 WHERE q.status IN ('pending', 'processing', 'failed') \
+                 AND q.appointment_id IS NOT NULL GROUP BY c.provider, q.status",
+            )
+            .build();
+        Ok(QueueDepth::find_by_statement(statement)
+            .all(&self.read)
+            .await?)
+    }
+
+    /// Connections by provider and status.
+    pub async fn connection_counts(
+        &self,
+    ) -> Result<Vec<(ProviderKind, ConnectionStatus, u64)>, StoreError> {
+        let statement = Sql::on(&self.read)
+            .text("SELECT provider, status, COUNT(*) AS connections FROM coach_calendar_connections GROUP BY provider, status")
+            .build();
+        let rows = ConnectionCount::find_by_statement(statement)
+            .all(&self.read)
+            .await?;
+        Ok(rows
+            .into_iter()
+            .map(|row| (row.provider, row.status, unsigned(row.connections)))
+            .collect())
+    }
+}
+
+/// Open work per connection: (pending or being worked on, failed).
+pub(super) async fn open_counts(
+    db: &impl ConnectionTrait,
+    ids: &[ConnectionId],
+) -> Result<HashMap<ConnectionId, (u64, u64)>, StoreError> {
+    let statement = Sql::on(db)
+        .text("SELECT connection_id, status, COUNT(*) AS jobs FROM calendar_sync_queue WHERE status IN ('pending', 'processing', 'failed') AND appointment_id IS NOT NULL AND connection_id IN ")
+        .list(ids.iter().copied())
+        .text(" GROUP BY connection_id, status")
+        .build();
+    let mut counts: HashMap<ConnectionId, (u64, u64)> = HashMap::new();
+    for row in OpenCount::find_by_statement(statement).all(db).await? {
+        let entry = counts.entry(row.connection_id).or_default();
+        match row.status {
+            JobStatus::Pending | JobStatus::Processing => entry.0 += unsigned(row.jobs),
+            JobStatus::Failed => entry.1 += unsigned(row.jobs),
+            JobStatus::Completed | JobStatus::Cancelled => {}
+        }
+    }
+    Ok(counts)
+}
+
+async fn count_by_status(
+    db: &impl ConnectionTrait,
+    sql: Sql,
+) -> Result<HashMap<JobStatus, u64>, StoreError> {
+    let rows = StatusCount::find_by_statement(sql.build()).all(db).await?;
+    Ok(rows
+        .into_iter()
+        .map(|row| (row.status, unsigned(row.jobs)))
+        .collect())
+}
+
+fn of(counts: &HashMap<JobStatus, u64>, status: JobStatus) -> u64 {
+    counts.get(&status).copied().unwrap_or(0)
+}
+
+fn unsigned(count: i64) -> u64 {
+    u64::try_from(count).unwrap_or(0)
+}

@@ -1,0 +1,128 @@
+//! Sealed tokens of a connection, replaced by compare-and-set.
+//!
+//! Sealing and opening belong to `security`; here a token is text that nobody can read.
+
+use sea_orm::{ColumnTrait, EntityTrait, QueryFilter, QueryOrder, QuerySelect};
+
+use super::entity::connection;
+use super::sql::Sql;
+use super::{Lease, Store, StoreError, leases};
+use crate::domain::{ConnectionId, Timestamp};
+
+/// Tokens to store.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SealedTokens {
+    pub access: String,
+    pub refresh: String,
+    pub access_expires_at: Timestamp,
+}
+
+/// Tokens as stored; `version` counts replacements.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct StoredTokens {
+    pub connection_id: ConnectionId,
+    pub sealed: SealedTokens,
+    pub version: i64,
+}
+
+pub(super) fn of_row(row: &connection::Model) -> Option<StoredTokens> {
+    Some(StoredTokens {
+        connection_id: row.id,
+        sealed: SealedTokens {
+            access: row.access_token.clone()?,
+            refresh: row.refresh_token.clone()?,
+            access_expires_at: row.access_token_expires_at?,
+        },
+        version: row.token_version,
+    })
+}
+
+impl Store {
+    pub async fn tokens(&self, id: ConnectionId) -> Result<Option<StoredTokens>, StoreError> {
+        let row = connection::Entity::find_by_id(id).one(&self.read).await?;
+        Ok(row.as_ref().and_then(of_row))
+    }
+
+    /// Stores refreshed tokens if nobody replaced them meanwhile; answers whether it did.
+    ///
+    /// # Errors
+    /// [`StoreError::LeaseLost`] if another node acts for the connection by now.
+    pub async fn replace_tokens(
+        &self,
+        lease: Lease,
+        expected_version: i64,
+        tokens: &SealedTokens,
+        now: Timestamp,
+    ) -> Result<bool, StoreError> {
+        let tx = self.begin().await?;
+        leases::fence(&tx, lease).await?;
+        let replaced = swap(&tx, lease.connection_id, expected_version, tokens, now).await?;
+        tx.commit().await?;
+        Ok(replaced)
+    }
+
+    /// Stores the same tokens under another key, while a daemon may be refreshing them; answers
+    /// whether they were still the same. The version stays: the tokens did not change.
+    pub async fn reseal_tokens(
+        &self,
+        stored: &StoredTokens,
+        resealed: &SealedTokens,
+    ) -> Result<bool, StoreError> {
+        let changed = Sql::on(&self.write)
+            .text("UPDATE coach_calendar_connections SET access_token = ")
+            .value(resealed.access.as_str())
+            .text(", refresh_token = ")
+            .value(resealed.refresh.as_str())
+            .text(" WHERE id = ")
+            .value(stored.connection_id)
+            .text(" AND access_token = ")
+            .value(stored.sealed.access.as_str())
+            .text(" AND refresh_token = ")
+            .value(stored.sealed.refresh.as_str())
+            .execute(&self.write)
+            .await?;
+        Ok(changed == 1)
+    }
+
+    /// Connections that hold tokens, in order of id, after `after`.
+    pub async fn tokens_page(
+        &self,
+        after: Option<ConnectionId>,
+        limit: u64,
+    ) -> Result<Vec<StoredTokens>, StoreError> {
+        let mut query = connection::Entity::find()
+            .filter(connection::Column::RefreshToken.is_not_null())
+            .order_by_asc(connection::Column::Id)
+            .limit(limit);
+        if let Some(after) = after {
+            query = query.filter(connection::Column::Id.gt(after));
+        }
+        let rows = query.all(&self.read).await?;
+        Ok(rows.iter().filter_map(of_row).collect())
+    }
+}
+
+async fn swap(
+    db: &impl sea_orm::ConnectionTrait,
+    id: ConnectionId,
+    expected_version: i64,
+    tokens: &SealedTokens,
+    now: Timestamp,
+) -> Result<bool, StoreError> {
+    let changed = Sql::on(db)
+        .text("UPDATE coach_calendar_connections SET access_token = ")
+        .value(tokens.access.as_str())
+        .text(", refresh_token = ")
+        .value(tokens.refresh.as_str())
+        .text(", access_token_expires_at = ")
+        .value(tokens.access_expires_at)
+        .text(", token_version = token_version + 1, updated_at = ")
+        .value(now)
+        .text(" WHERE status <> 'disconnected' AND id = ")
+        .value(id)
+        .text(" AND token_version = ")
+        .value(expected_version)
+        .execute(db)
+        .await?;
+    Ok(changed == 1)
+}
