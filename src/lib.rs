@@ -1,4 +1,5 @@
 //! Keeps coaches' Google and Outlook calendars in step with their appointments.
 
 pub mod domain;
+pub mod oauth;
 pub mod provider;
