@@ -1,6 +1,7 @@
 //! Keeps coaches' Google and Outlook calendars in step with their appointments.
 
 pub mod domain;
+pub mod oauth;
 pub mod plan;
 pub mod provider;
 pub mod store;
