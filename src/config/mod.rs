@@ -31,7 +31,7 @@ pub use http::HttpConfig;
 pub use limits::{GoogleLimits, MicrosoftLimits, Quota};
 pub use microsoft::MicrosoftConfig;
 pub use reader::{Invalid, Problem, Reader, Section};
-pub use security::{AuthConfig, SigningConfig, Trust};
+pub use security::{AuthConfig, SigningConfig};
 pub use setting::{Allowed, Preset, Setting};
 pub use source::Sources;
 pub use sync::SyncConfig;

@@ -1,12 +1,12 @@
 //! The keys of tokens at rest, and whose API tokens are believed.
 
 use secrecy::SecretString;
-use url::Url;
 
 use super::address;
 use super::reader::{Reader, Section};
 use super::setting::{Allowed, Preset, Setting};
 use crate::security::KeyRing;
+use crate::security::api_token::{Realm, Trust};
 
 /// HS256 wants a key at least as long as its hash: RFC 7518, section 3.2.
 const MIN_SECRET_BYTES: usize = 32;
@@ -72,25 +72,14 @@ impl Section for KeyRing {
 #[derive(Clone, Debug)]
 pub struct AuthConfig {
     pub trust: Trust,
-    /// Checked when set.
-    pub issuer: Option<String>,
-    /// Checked when set.
-    pub audience: Option<String>,
-}
-
-/// What a signature is checked with. One of them only: which algorithms count follows from it.
-#[derive(Clone, Debug)]
-pub enum Trust {
-    Secret(SecretString),
-    Jwks(Url),
+    pub realm: Realm,
 }
 
 impl Section for AuthConfig {
     fn read(reader: &mut Reader<'_>) -> Option<Self> {
         let secret = read_secret(reader);
         let jwks_url = reader.parse(&AUTH_JWKS_URL, address::document);
-        let issuer = reader.line(&AUTH_ISSUER);
-        let audience = reader.line(&AUTH_AUDIENCE);
+        let realm = read_realm(reader);
         let trust = match (secret, jwks_url) {
             (Some(secret), None) => Trust::Secret(secret),
             (None, Some(url)) => Trust::Jwks(url),
@@ -104,11 +93,7 @@ impl Section for AuthConfig {
                 return None;
             }
         };
-        Some(Self {
-            trust,
-            issuer,
-            audience,
-        })
+        Some(Self { trust, realm })
     }
 }
 
@@ -116,21 +101,25 @@ impl Section for AuthConfig {
 #[derive(Clone, Debug)]
 pub struct SigningConfig {
     pub secret: SecretString,
-    pub issuer: Option<String>,
-    pub audience: Option<String>,
+    pub realm: Realm,
 }
 
 impl Section for SigningConfig {
     fn read(reader: &mut Reader<'_>) -> Option<Self> {
         let secret = read_secret(reader);
         let secret = reader.require(&AUTH_JWT_SECRET, secret, "must be set to sign tokens");
-        let issuer = reader.line(&AUTH_ISSUER);
-        let audience = reader.line(&AUTH_AUDIENCE);
+        let realm = read_realm(reader);
         Some(Self {
             secret: secret?,
-            issuer,
-            audience,
+            realm,
         })
+    }
+}
+
+fn read_realm(reader: &mut Reader<'_>) -> Realm {
+    Realm {
+        issuer: reader.line(&AUTH_ISSUER),
+        audience: reader.line(&AUTH_AUDIENCE),
     }
 }
 

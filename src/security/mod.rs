@@ -1,9 +1,11 @@
 //! What keeps secrets secret and strangers out.
 //!
 //! Owns the key ring and the sealed form in which provider tokens lie in the database
-//! ([`KeyRing`], [`Sealed`]). Leaves to others: where sealed texts are stored (`store`), and where
-//! the secrets come from (`config`).
+//! ([`KeyRing`], [`Sealed`]), and the check of the tokens that callers of our API present
+//! ([`api_token`]). Leaves to others: where sealed texts are stored (`store`), which caller may do
+//! what (`api`), and where the secrets come from (`config`).
 
+pub mod api_token;
 mod keyring;
 mod sealed;
 
