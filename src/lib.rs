@@ -7,3 +7,4 @@ pub mod plan;
 pub mod provider;
 pub mod security;
 pub mod store;
+pub mod telemetry;
