@@ -120,6 +120,16 @@ pub enum Wrote {
     Nothing,
 }
 
+impl From<Parts> for Wrote {
+    fn from(parts: Parts) -> Self {
+        if parts == Parts::ALL {
+            Self::All
+        } else {
+            Self::Only(parts)
+        }
+    }
+}
+
 /// Who signed in.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Account {

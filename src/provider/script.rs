@@ -158,6 +158,25 @@ pub(super) fn unanswered() -> SyncFailure {
     )
 }
 
+/// What a refusal of a batch as a whole means for its calls: nothing that blames one of them.
+pub(super) fn batch_refused(failure: SyncFailure) -> SyncFailure {
+    match failure {
+        SyncFailure::RateLimited { .. }
+        | SyncFailure::NeedsReauth(_)
+        | SyncFailure::Operator { .. }
+        | SyncFailure::Retryable {
+            code: FailureCode::ServerError | FailureCode::Timeout,
+            ..
+        } => failure,
+        SyncFailure::Retryable { .. }
+        | SyncFailure::StaleTarget(_)
+        | SyncFailure::Permanent { .. } => SyncFailure::retryable(
+            FailureCode::BadAnswer,
+            "the provider refused a batch of changes as a whole",
+        ),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use std::sync::Mutex;

@@ -18,7 +18,7 @@ use crate::domain::{
     Calendar, CalendarId, Clock, CreateKey, EventId, FailureCode, ProviderKind, SyncFailure,
 };
 use crate::provider::http::{self, Answer};
-use crate::provider::script::{self, Call, Transport, unanswered};
+use crate::provider::script::{self, Call, Transport, batch_refused, unanswered};
 use crate::provider::{Access, Account, CalendarProvider, Change, Done};
 
 /// 250 calendars each; an account cannot have nearly as many.
@@ -78,29 +78,10 @@ impl GoogleCalendar {
                 let answers = batch::read(answer, calls.len()).into_iter();
                 return answers.map(|part| part.ok_or_else(unanswered)).collect();
             }
-            Ok(answer) => whole_batch_failure(classify(&answer, self.clock.now())),
+            Ok(answer) => batch_refused(classify(&answer, self.clock.now())),
             Err(failure) => failure,
         };
         calls.iter().map(|_| Err(failure.clone())).collect()
-    }
-}
-
-/// What a refusal of the whole batch means for its parts: nothing that blames one of them.
-fn whole_batch_failure(failure: SyncFailure) -> SyncFailure {
-    match failure {
-        SyncFailure::RateLimited { .. }
-        | SyncFailure::NeedsReauth(_)
-        | SyncFailure::Operator { .. }
-        | SyncFailure::Retryable {
-            code: FailureCode::ServerError | FailureCode::Timeout,
-            ..
-        } => failure,
-        SyncFailure::Retryable { .. }
-        | SyncFailure::StaleTarget(_)
-        | SyncFailure::Permanent { .. } => SyncFailure::retryable(
-            FailureCode::BadAnswer,
-            "Google refused the batch of changes as a whole",
-        ),
     }
 }
 

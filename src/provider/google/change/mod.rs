@@ -11,8 +11,7 @@ use super::failure::{classify, has_reason};
 use super::routes::GoogleEndpoints;
 use super::wire::{Event, EventWrite};
 use crate::domain::{
-    CalendarId, CreateKey, Etag, EventContent, EventId, FailureCode, Fingerprint, Stale,
-    SyncFailure, Timestamp,
+    CalendarId, CreateKey, Etag, EventContent, EventId, Fingerprint, Stale, SyncFailure, Timestamp,
 };
 use crate::provider::guests::Ours;
 use crate::provider::http::Answer;
@@ -23,11 +22,16 @@ use crate::provider::{Change, Done, Parts, Wrote};
 const PATCH_UNITS: u32 = 3;
 
 pub(super) struct ChangeScript<'a> {
+    target: Target<'a>,
+    stage: Stage<'a>,
+}
+
+/// Which event.
+struct Target<'a> {
     google: &'a GoogleEndpoints,
     key: CreateKey,
     calendar: &'a CalendarId,
     event: EventId,
-    stage: Stage<'a>,
 }
 
 enum Stage<'a> {
@@ -43,33 +47,34 @@ enum Stage<'a> {
 struct Wanted<'a> {
     content: &'a EventContent,
     parts: Parts,
+    ours: Ours<'a>,
     pushed_guest: Option<&'a Fingerprint>,
     /// The version that needs no writing.
     untouched: Option<&'a Etag>,
-    /// The event is the remains of a create of our own.
-    adopting: bool,
     /// Someone wrote in between once already.
     had_conflict: bool,
 }
 
 impl<'a> Wanted<'a> {
-    fn ours(&self) -> Ours<'a> {
-        if self.adopting {
-            Ours::All
-        } else {
-            Ours::Pushed(self.pushed_guest)
+    fn new(content: &'a EventContent, parts: Parts, pushed_guest: Option<&'a Fingerprint>) -> Self {
+        Self {
+            content,
+            parts,
+            ours: Ours::Pushed(pushed_guest),
+            pushed_guest,
+            untouched: None,
+            had_conflict: false,
         }
     }
 }
 
 impl<'a> ChangeScript<'a> {
     pub(super) fn start(google: &'a GoogleEndpoints, change: &'a Change) -> Step<Self> {
-        let script = |key: CreateKey, calendar, known: Option<&EventId>, stage| Self {
+        let target = |key: CreateKey, calendar, known: Option<&EventId>| Target {
             google,
             key,
             calendar,
             event: known.cloned().unwrap_or_else(|| EventId(key.base32hex())),
-            stage,
         };
         match change {
             Change::Create {
@@ -79,74 +84,64 @@ impl<'a> ChangeScript<'a> {
                 unsure: _,
             } => {
                 let wanted = Wanted {
-                    content,
-                    parts: Parts::ALL,
-                    pushed_guest: None,
-                    untouched: None,
-                    adopting: true,
-                    had_conflict: false,
+                    ours: Ours::All,
+                    ..Wanted::new(content, Parts::ALL, None)
                 };
                 let call = Call::new(Method::POST, google.insert(calendar_id))
                     .json(&convert::new_event(key, content));
-                Step::Call(call, script(*key, calendar_id, None, Stage::Insert(wanted)))
+                target(*key, calendar_id, None).at(call, Stage::Insert(wanted))
             }
             Change::Update {
-                target,
+                target: known,
                 content,
                 parts,
                 pushed_guest,
             } => {
-                let wanted = Wanted {
-                    content,
-                    parts: *parts,
-                    pushed_guest: pushed_guest.as_ref(),
-                    untouched: None,
-                    adopting: false,
-                    had_conflict: false,
-                };
-                let event = target.event_id.as_ref();
-                let script = script(target.key, &target.calendar_id, event, Stage::Delete);
+                let wanted = Wanted::new(content, *parts, pushed_guest.as_ref());
+                let event = known.event_id.as_ref();
+                let target = target(known.key, &known.calendar_id, event);
                 if *parts == Parts::NONE {
-                    let etag = target.etag.clone();
-                    return script.live(etag, Wrote::Only(*parts));
+                    return target.live(known.etag.clone(), Wrote::from(*parts));
                 }
-                match header_value(target.etag.as_ref()) {
+                match header_value(known.etag.as_ref()) {
                     Some(etag) => {
                         let patch = convert::blind_patch(content, *parts);
-                        script.patch(&patch, Some(etag), Stage::Write(wanted))
+                        target.patch(&patch, Some(etag), Stage::Write(wanted))
                     }
-                    None => script.look(wanted),
+                    None => target.look(wanted),
                 }
             }
             Change::Verify {
-                target,
+                target: known,
                 content,
                 pushed_guest,
             } => {
                 let wanted = Wanted {
-                    content,
-                    parts: Parts::ALL,
-                    pushed_guest: pushed_guest.as_ref(),
-                    untouched: target.etag.as_ref(),
-                    adopting: false,
-                    had_conflict: false,
+                    untouched: known.etag.as_ref(),
+                    ..Wanted::new(content, Parts::ALL, pushed_guest.as_ref())
                 };
-                let event = target.event_id.as_ref();
-                script(target.key, &target.calendar_id, event, Stage::Delete).look(wanted)
+                let event = known.event_id.as_ref();
+                target(known.key, &known.calendar_id, event).look(wanted)
             }
-            Change::Delete { target } => {
-                let event = target.event_id.as_ref();
-                let script = script(target.key, &target.calendar_id, event, Stage::Delete);
-                let url = google.change(script.calendar, &script.event);
-                Step::Call(Call::new(Method::DELETE, url), script)
+            Change::Delete { target: known } => {
+                let event = known.event_id.as_ref();
+                let target = target(known.key, &known.calendar_id, event);
+                let url = google.change(target.calendar, &target.event);
+                target.at(Call::new(Method::DELETE, url), Stage::Delete)
             }
         }
     }
+}
 
-    fn look(self, wanted: Wanted<'a>) -> Step<Self> {
+impl<'a> Target<'a> {
+    fn at(self, call: Call, stage: Stage<'a>) -> Step<ChangeScript<'a>> {
+        let target = self;
+        Step::Call(call, ChangeScript { target, stage })
+    }
+
+    fn look(self, wanted: Wanted<'a>) -> Step<ChangeScript<'a>> {
         let url = self.google.event(self.calendar, &self.event);
-        let stage = Stage::Read(wanted);
-        Step::Call(Call::get(url), Self { stage, ..self })
+        self.at(Call::get(url), Stage::Read(wanted))
     }
 
     fn patch(
@@ -154,18 +149,18 @@ impl<'a> ChangeScript<'a> {
         patch: &EventWrite,
         if_match: Option<reqwest::header::HeaderValue>,
         stage: Stage<'a>,
-    ) -> Step<Self> {
+    ) -> Step<ChangeScript<'a>> {
         let url = self.google.change(self.calendar, &self.event);
         let call = Call {
             if_match,
             units: PATCH_UNITS,
             ..Call::new(Method::PATCH, url)
         };
-        Step::Call(call.json(patch), Self { stage, ..self })
+        self.at(call.json(patch), stage)
     }
 
     /// The event as it is now: written to, put back, or not ours.
-    fn found(self, answer: &Answer, wanted: Wanted<'a>) -> Step<Self> {
+    fn found(self, answer: &Answer, wanted: Wanted<'a>) -> Step<ChangeScript<'a>> {
         let event: Event = match answer.json() {
             Ok(event) => event,
             Err(failure) => return Step::fail(failure),
@@ -184,41 +179,48 @@ impl<'a> ChangeScript<'a> {
             return self.live(etag, Wrote::Nothing);
         }
         let patch = if wanted.parts == Parts::ALL {
-            convert::whole_patch(&self.key, wanted.content, &event, wanted.ours())
+            convert::whole_patch(&self.key, wanted.content, &event, wanted.ours)
         } else {
-            convert::merged_patch(wanted.content, wanted.parts, &event, wanted.ours())
+            convert::merged_patch(wanted.content, wanted.parts, &event, wanted.ours)
         };
         let if_match = header_value(etag.as_ref());
         self.patch(&patch, if_match, Stage::Write(wanted))
     }
 
-    fn restore(self, event: &Event, wanted: Wanted<'a>) -> Step<Self> {
+    fn restore(self, event: &Event, wanted: Wanted<'a>) -> Step<ChangeScript<'a>> {
         let patch = EventWrite {
             status: Some("confirmed"),
-            ..convert::whole_patch(&self.key, wanted.content, event, wanted.ours())
+            ..convert::whole_patch(&self.key, wanted.content, event, wanted.ours)
         };
         self.patch(&patch, None, Stage::Restore(wanted))
     }
 
-    /// A write that Google reports as done.
-    fn written(self, answer: &Answer, wanted: Wanted<'a>, wrote: Wrote) -> Step<Self> {
-        let event: Event = match answer.json() {
-            Ok(event) => event,
-            Err(failure) => return Step::fail(failure),
-        };
-        if event.is_cancelled() {
-            // Google takes a patch of a deleted event without putting it back.
-            return match self.stage {
-                Stage::Write(_) => self.restore(&event, wanted),
-                Stage::Insert(_) | Stage::Read(_) | Stage::Restore(_) | Stage::Delete => gone(),
-            };
+    /// An event that Google reports as made or put back.
+    fn made(self, answer: &Answer, wanted: Wanted<'a>) -> Step<ChangeScript<'a>> {
+        match answer.json::<Event>() {
+            Ok(event) if event.is_cancelled() => gone(),
+            Ok(event) => self.settled(event, wanted, Wrote::All),
+            Err(failure) => Step::fail(failure),
         }
+    }
+
+    /// A patch that Google reports as done.
+    fn written(self, answer: &Answer, wanted: Wanted<'a>) -> Step<ChangeScript<'a>> {
+        match answer.json::<Event>() {
+            // Google takes a patch of a deleted event without putting it back.
+            Ok(event) if event.is_cancelled() => self.restore(&event, wanted),
+            Ok(event) => self.settled(event, wanted, Wrote::from(wanted.parts)),
+            Err(failure) => Step::fail(failure),
+        }
+    }
+
+    fn settled(self, event: Event, wanted: Wanted<'a>, wrote: Wrote) -> Step<ChangeScript<'a>> {
         let others = convert::holds_others(&event, wanted.content, wanted.pushed_guest);
         let etag = event.etag.filter(|_| !others).map(Etag);
         self.live(etag, wrote)
     }
 
-    fn live(self, etag: Option<Etag>, wrote: Wrote) -> Step<Self> {
+    fn live(self, etag: Option<Etag>, wrote: Wrote) -> Step<ChangeScript<'a>> {
         Step::End(Ok(Done::Live {
             event_id: self.event,
             etag,
@@ -231,26 +233,21 @@ impl Script for ChangeScript<'_> {
     fn read(self, answer: &Answer, now: Timestamp) -> Step<Self> {
         let status = answer.status.as_u16();
         let is_success = answer.status.is_success();
-        match self.stage {
-            Stage::Insert(wanted) if is_success => self.written(answer, wanted, Wrote::All),
+        let Self { target, stage } = self;
+        match stage {
+            Stage::Insert(wanted) | Stage::Restore(wanted) if is_success => {
+                target.made(answer, wanted)
+            }
             // `conflict` is another part of the same batch; any other 409 is a taken id.
             Stage::Insert(wanted) if status == 409 && !has_reason(answer, "conflict") => {
-                self.look(wanted)
+                target.look(wanted)
             }
-            Stage::Read(wanted) if is_success => self.found(answer, wanted),
-            Stage::Write(wanted) if is_success => {
-                let wrote = if wanted.parts == Parts::ALL {
-                    Wrote::All
-                } else {
-                    Wrote::Only(wanted.parts)
-                };
-                self.written(answer, wanted, wrote)
-            }
-            Stage::Write(wanted) if status == 412 && !wanted.had_conflict => self.look(Wanted {
+            Stage::Read(wanted) if is_success => target.found(answer, wanted),
+            Stage::Write(wanted) if is_success => target.written(answer, wanted),
+            Stage::Write(wanted) if status == 412 && !wanted.had_conflict => target.look(Wanted {
                 had_conflict: true,
                 ..wanted
             }),
-            Stage::Restore(wanted) if is_success => self.written(answer, wanted, Wrote::All),
             Stage::Restore(_) if is_refusal(answer, now) => gone(),
             Stage::Read(_) | Stage::Write(_) if matches!(status, 404 | 410) => gone(),
             Stage::Delete if is_success || matches!(status, 404 | 410) => Step::End(Ok(Done::Gone)),
@@ -265,16 +262,15 @@ impl Script for ChangeScript<'_> {
 
 /// Whether this event cannot be put back, as against a passing trouble or a missing scope.
 fn is_refusal(answer: &Answer, now: Timestamp) -> bool {
-    match classify(answer, now) {
-        SyncFailure::Permanent { code, .. } => {
-            answer.status.as_u16() == 403 && code != FailureCode::NoCalendarService
+    matches!(answer.status.as_u16(), 403 | 404 | 410)
+        && match classify(answer, now) {
+            SyncFailure::Retryable { .. }
+            | SyncFailure::StaleTarget(_)
+            | SyncFailure::Permanent { .. } => true,
+            SyncFailure::RateLimited { .. }
+            | SyncFailure::NeedsReauth(_)
+            | SyncFailure::Operator { .. } => false,
         }
-        SyncFailure::Retryable { .. } => answer.status.as_u16() == 404,
-        SyncFailure::StaleTarget(stale) => stale == Stale::Gone,
-        SyncFailure::RateLimited { .. }
-        | SyncFailure::NeedsReauth(_)
-        | SyncFailure::Operator { .. } => false,
-    }
 }
 
 fn gone<S>() -> Step<S> {

@@ -6,7 +6,7 @@ use reqwest::header::HeaderMap;
 use serde_json::{Value, json};
 
 use super::*;
-use crate::domain::{AppointmentId, Client, ConnectionId, EventRef, ReauthReason};
+use crate::domain::{AppointmentId, Client, ConnectionId, EventRef, FailureCode, ReauthReason};
 
 const SCHEDULE: Parts = Parts {
     schedule: true,
