@@ -74,7 +74,9 @@ impl Hands {
             LiveCall::Test(reply) => {
                 let started = context.clock.monotonic();
                 let id = connection.calendar.id.clone();
-                let answer = self.look(context, service, &connection, Look::One(&id)).await?;
+                let answer = self
+                    .look(context, service, &connection, Look::One(&id))
+                    .await?;
                 let latency = context.clock.monotonic().saturating_sub(started);
                 drop(reply.send(Ok(report(&connection, answer.map(Looked::one), latency))));
             }
@@ -83,7 +85,9 @@ impl Hands {
                 drop(reply.send(Ok(answer.map(Looked::all))));
             }
             LiveCall::Calendar(id, reply) => {
-                let answer = self.look(context, service, &connection, Look::One(&id)).await?;
+                let answer = self
+                    .look(context, service, &connection, Look::One(&id))
+                    .await?;
                 drop(reply.send(Ok(answer.map(Looked::one))));
             }
         }

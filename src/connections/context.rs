@@ -35,7 +35,10 @@ pub struct WorkerContext {
 }
 
 impl WorkerContext {
-    #[expect(clippy::too_many_arguments, reason = "the composition root names each once")]
+    #[expect(
+        clippy::too_many_arguments,
+        reason = "the composition root names each once"
+    )]
     pub fn new(
         store: Store,
         clock: Arc<dyn Clock>,

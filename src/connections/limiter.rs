@@ -11,6 +11,7 @@ use std::time::Duration;
 
 use chrono::TimeDelta;
 use governor::clock::Clock as GovernorClock;
+use governor::middleware::NoOpMiddleware;
 use governor::nanos::Nanos;
 use governor::state::{InMemoryState, NotKeyed};
 use governor::{InsufficientCapacity, RateLimiter};
@@ -34,7 +35,7 @@ impl GovernorClock for OurClock {
 /// A quota that is shared by everyone who holds this.
 #[derive(Debug)]
 pub struct Limiter {
-    bucket: RateLimiter<NotKeyed, InMemoryState, OurClock>,
+    bucket: RateLimiter<NotKeyed, InMemoryState, OurClock, NoOpMiddleware<Nanos>>,
     burst: u32,
     clock: Arc<dyn Clock>,
     scope: RateScope,
@@ -66,9 +67,7 @@ impl Limiter {
         };
         match self.bucket.check_n(units) {
             Ok(Ok(())) | Err(InsufficientCapacity(_)) => Ok(()),
-            Ok(Err(not_until)) => {
-                Err(not_until.wait_time_from(OurClock(self.clock.clone()).now()))
-            }
+            Ok(Err(not_until)) => Err(not_until.wait_time_from(OurClock(self.clock.clone()).now())),
         }
     }
 
@@ -126,6 +125,9 @@ mod tests {
                 3 * taken_at.iter().filter(|at| window.contains(at)).count()
             })
             .max();
-        assert!(busiest.is_some_and(|units| (450..=600).contains(&units)), "{busiest:?}");
+        assert!(
+            busiest.is_some_and(|units| (450..=600).contains(&units)),
+            "{busiest:?}"
+        );
     }
 }

@@ -104,7 +104,13 @@ pub(super) fn settlement(
         (Some(Err(failure)), before) => {
             tally.note(&failure);
             let attempts = claimed.job.attempts;
-            let verdict = judge(&failure, attempts, context.backoff, now, context.entropy.jitter());
+            let verdict = judge(
+                &failure,
+                attempts,
+                context.backoff,
+                now,
+                context.entropy.jitter(),
+            );
             failed(&failure, verdict, before.as_ref(), now, tally)
         }
         // Nothing to call, and nothing to remember.

@@ -255,7 +255,11 @@ fn end(entry: &mut Entry) {
 
 fn answer_if_quiet(state: &mut State) {
     if state.entries.is_empty() {
-        for reply in state.draining.iter_mut().flat_map(|replies| replies.drain(..)) {
+        for reply in state
+            .draining
+            .iter_mut()
+            .flat_map(|replies| replies.drain(..))
+        {
             let _ = reply.send(());
         }
     }

@@ -18,9 +18,7 @@ use crate::domain::{
 };
 use crate::plan::{Plan, Situation, Verdict, intent, judge, plan};
 use crate::provider::{Access, Budget, Change, Done};
-use crate::store::{
-    Claim, ClaimRequest, Claimed, Lease, Settled, Settlement, StoreError,
-};
+use crate::store::{Claim, ClaimRequest, Claimed, Lease, Settled, Settlement, StoreError};
 
 /// How often tokens that were replaced under our hands are read again before giving the round up.
 const TOKEN_READS: usize = 3;
@@ -86,10 +84,15 @@ impl Hands {
             claim.commit(&taken, &intents).await?;
         }
         for row in &planned {
-            context.metrics.started(provider, &row.claimed.job, context.clock.now());
+            context
+                .metrics
+                .started(provider, &row.claimed.job, context.clock.now());
         }
 
-        let calls: Vec<Change> = planned.iter().filter_map(|row| row.change.clone()).collect();
+        let calls: Vec<Change> = planned
+            .iter()
+            .filter_map(|row| row.change.clone())
+            .collect();
         let mut answers = self
             .perform(context, service, &budget, &calls, lease, taken_at)
             .await?
@@ -209,7 +212,11 @@ impl Hands {
         }
     }
 
-    fn budget(&mut self, context: &WorkerContext, service: &Service) -> ConnectionBudget {
+    pub(super) fn budget(
+        &mut self,
+        context: &WorkerContext,
+        service: &Service,
+    ) -> ConnectionBudget {
         self.budget
             .get_or_insert_with(|| service.budget(&context.clock))
             .clone()
@@ -284,7 +291,10 @@ impl Hands {
                 return Ok(answers);
             }
         }
-        let again: Vec<Change> = refused.iter().map(|place| changes[*place].clone()).collect();
+        let again: Vec<Change> = refused
+            .iter()
+            .map(|place| changes[*place].clone())
+            .collect();
         let units = again.iter().map(|change| service.api.units(change)).sum();
         let second = match budget.charge(units) {
             Ok(()) => {
@@ -319,7 +329,9 @@ impl Hands {
             () = lease_ends(context, taken_at) => return Err(StoreError::LeaseLost),
         };
         let took = context.clock.monotonic().saturating_sub(started);
-        context.metrics.called(service.api.kind(), changes, &answers, took);
+        context
+            .metrics
+            .called(service.api.kind(), changes, &answers, took);
         Ok(answers)
     }
 
@@ -367,7 +379,13 @@ impl Hands {
             max_attempts: i32::MAX,
             ..context.backoff
         };
-        let verdict = judge(failure, self.tokenless, backoff, now, context.entropy.jitter());
+        let verdict = judge(
+            failure,
+            self.tokenless,
+            backoff,
+            now,
+            context.entropy.jitter(),
+        );
         self.tokenless = self.tokenless.saturating_add(1);
         let mut tally = Tally::new(None);
         tally.note(failure);

@@ -199,7 +199,8 @@ impl Supervisor {
     async fn budget(&self, state: &mut State) -> Result<(), ActorProcessingErr> {
         if let Some(view) = self.context.store.connection(self.connection_id).await? {
             let provider = view.connection.provider;
-            self.record.update(|record| record.provider = Some(provider));
+            self.record
+                .update(|record| record.provider = Some(provider));
             state.budget = self
                 .context
                 .services
@@ -232,7 +233,11 @@ impl Supervisor {
             reason,
             "the worker of a connection crashed"
         );
-        match restart(self.context.restart, state.crashes, self.context.entropy.jitter()) {
+        match restart(
+            self.context.restart,
+            state.crashes,
+            self.context.entropy.jitter(),
+        ) {
             Restart::After(delay) => {
                 self.record.enter(WorkerState::Restarting, now);
                 let generation = state.generation;

@@ -91,7 +91,11 @@ impl TokenKeeper {
         let Some(stored) = context.store.tokens(lease.connection_id).await? else {
             return Err(SyncFailure::NeedsReauth(ReauthReason::GrantRefused).into());
         };
-        if self.open.as_ref().is_none_or(|open| open.version != stored.version) {
+        if self
+            .open
+            .as_ref()
+            .is_none_or(|open| open.version != stored.version)
+        {
             self.open = Some(open(context, &stored)?);
             self.refused = false;
         }
@@ -142,7 +146,9 @@ impl TokenKeeper {
             .oauth
             .refresh(&held.refresh, context.clock.as_ref())
             .await;
-        context.metrics.refreshed(service.api.kind(), answer.is_ok());
+        context
+            .metrics
+            .refreshed(service.api.kind(), answer.is_ok());
         let grant = answer?;
         let fresh = fresh(held, grant);
         let sealed = seal(context, lease.connection_id, &fresh);

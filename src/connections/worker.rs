@@ -78,7 +78,8 @@ impl Actor for Worker {
         _myself: ActorRef<WorkerMsg>,
         hands: Hands,
     ) -> Result<Hands, ActorProcessingErr> {
-        self.record.enter(WorkerState::Idle, self.context.clock.now());
+        self.record
+            .enter(WorkerState::Idle, self.context.clock.now());
         Ok(hands)
     }
 
@@ -88,7 +89,8 @@ impl Actor for Worker {
         message: WorkerMsg,
         hands: &mut Hands,
     ) -> Result<(), ActorProcessingErr> {
-        self.record.enter(WorkerState::Working, self.context.clock.now());
+        self.record
+            .enter(WorkerState::Working, self.context.clock.now());
         match message {
             WorkerMsg::Look => self.look(&myself, hands).await?,
             WorkerMsg::Call(call) => self.call(call, hands).await?,
@@ -148,7 +150,8 @@ impl Worker {
 
     async fn call(&self, call: LiveCall, hands: &mut Hands) -> Result<(), StoreError> {
         let answered = hands.answer(&self.context, call).await;
-        self.record.enter(WorkerState::Idle, self.context.clock.now());
+        self.record
+            .enter(WorkerState::Idle, self.context.clock.now());
         match answered {
             Ok(()) => Ok(()),
             Err(error) => self.database_trouble(error, hands),

@@ -4,8 +4,8 @@ use chrono::{Offset, SecondsFormat, Utc};
 use chrono_tz::Tz;
 
 use super::wire::{Event, EventWrite, ExtendedProperties, PrivateProperties, When};
+use crate::domain::Parts;
 use crate::domain::{Calendar, CreateKey, EventContent, Fingerprint, Timestamp};
-use crate::provider::Parts;
 use crate::provider::guests::{self, Guest, Ours};
 
 /// A new event under our own id. `iCalUID` is never sent with it: Google refuses the pair.

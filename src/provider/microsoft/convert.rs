@@ -2,8 +2,8 @@
 
 use super::body::with_join_block;
 use super::wire::{BodyWrite, CalendarEntry, Event, EventWrite, ExtendedProperty, Place, When};
+use crate::domain::Parts;
 use crate::domain::{Calendar, CreateKey, EventContent, Fingerprint, Timestamp};
-use crate::provider::Parts;
 use crate::provider::guests::{self, Guest, Ours};
 
 /// The marks of our events. Both names are ours for ever: stored events are found by them.

@@ -10,13 +10,14 @@ use super::convert;
 use super::failure::{classify, has_reason};
 use super::routes::GoogleEndpoints;
 use super::wire::{Event, EventWrite};
+use crate::domain::Parts;
 use crate::domain::{
     CalendarId, CreateKey, Etag, EventContent, EventId, Fingerprint, Stale, SyncFailure, Timestamp,
 };
 use crate::provider::guests::Ours;
 use crate::provider::http::Answer;
 use crate::provider::script::{Call, Script, Step, header_value};
-use crate::provider::{Change, Done, Parts, Wrote};
+use crate::provider::{Change, Done, Wrote};
 
 /// What Google charges for a patch; every other call costs one unit.
 const PATCH_UNITS: u32 = 3;

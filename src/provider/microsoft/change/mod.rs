@@ -11,6 +11,7 @@ use super::convert;
 use super::failure::{DUPLICATE_TRANSACTION, classify, has_code, is_gone};
 use super::routes::GraphEndpoints;
 use super::wire::{Event, EventWrite, Page};
+use crate::domain::Parts;
 use crate::domain::{
     CalendarId, CreateKey, Etag, EventContent, EventId, FailureCode, Fingerprint, Stale,
     SyncFailure, Timestamp,
@@ -18,7 +19,7 @@ use crate::domain::{
 use crate::provider::guests::Ours;
 use crate::provider::http::Answer;
 use crate::provider::script::{Call, Script, Step, header_value};
-use crate::provider::{Change, Done, Parts, Wrote};
+use crate::provider::{Change, Done, Wrote};
 
 /// A key names one event; a search that goes on longer than this is not believed.
 const MAX_SEARCH_PAGES: usize = 5;
