@@ -1,0 +1,1 @@
+//! The rules that are easy to get wrong, over real HTTP.
