@@ -130,12 +130,21 @@ impl Bits {
 fn cut_half_way(reply: Reply) -> Response {
     let whole = reply.body.len();
     let half = reply.body.get(..whole / 2).unwrap_or_default().to_vec();
-    let broken = io::Error::other("a scripted fault cuts the answer");
-    let body = Body::from_bytes_stream(stream::iter([Ok(half), Err(broken)]));
+    let body = Body::from_bytes_stream(stream::unfold(Some(half), |half| async move {
+        if half.is_none() {
+            // An error in the same breath would take the head of the answer with it.
+            tokio::time::sleep(FLUSH).await;
+        }
+        let broken = || io::Error::other("a scripted fault cuts the answer");
+        Some((half.ok_or_else(broken), None))
+    }));
     // The full length was promised, so that the missing half is noticed.
     let promised = reply.with("content-length", whole.max(1).to_string());
     with_body(&promised, body)
 }
+
+/// Enough for the bytes before it to leave.
+const FLUSH: Duration = Duration::from_millis(20);
 
 fn trickle(reply: &Reply, bytes: usize, every_ms: u64) -> Response {
     let pieces: Vec<Vec<u8>> = reply

@@ -1,1 +1,0 @@
-//! The rules that are easy to get wrong, over real HTTP.
