@@ -40,7 +40,7 @@ use std::time::Duration;
 use poem::Server;
 use poem::listener::{Acceptor, Listener, TcpListener};
 use tokio::task::JoinHandle;
-use tokio_util::sync::CancellationToken;
+use tokio_util::sync::{CancellationToken, DropGuard};
 use url::Url;
 
 use crate::domain::{Clock, Entropy};
@@ -59,7 +59,8 @@ use world::Shared;
 #[derive(Debug)]
 pub struct Simulator {
     handle: SimulatorHandle,
-    stop: CancellationToken,
+    /// Stops the server also when the simulator is dropped without a shutdown.
+    stop: DropGuard,
     served: JoinHandle<std::io::Result<()>>,
 }
 
@@ -108,7 +109,7 @@ impl Simulator {
         });
         Ok(Self {
             handle: SimulatorHandle::new(shared),
-            stop,
+            stop: stop.drop_guard(),
             served,
         })
     }
@@ -166,8 +167,9 @@ impl Simulator {
 
     /// Stops listening, lets calls under way end, and cuts those that do not.
     pub async fn shutdown(self) {
-        self.stop.cancel();
-        match self.served.await {
+        let Self { stop, served, .. } = self;
+        drop(stop);
+        match served.await {
             Ok(Ok(())) => {}
             Ok(Err(error)) => tracing::warn!(%error, "the simulator stopped with an error"),
             Err(error) => tracing::warn!(%error, "the simulator's server task failed"),

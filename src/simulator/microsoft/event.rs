@@ -128,7 +128,8 @@ fn select(shown: &mut Map<String, Value>, query: &Query) -> Result<(), Problem> 
     let Some(names) = &query.select else {
         return Ok(());
     };
-    let known = |name: &str| shown.contains_key(name) || name == "transactionId";
+    let unshown = ["transactionId", properties::NAME];
+    let known = |name: &str| shown.contains_key(name) || unshown.contains(&name);
     if let Some(unknown) = names.iter().find(|name| !known(name)) {
         return Err(Problem::invalid(format!(
             "Could not find a property named '{unknown}'."

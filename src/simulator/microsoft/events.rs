@@ -10,6 +10,7 @@ use crate::simulator::random;
 use crate::simulator::world::World;
 
 use super::error::Problem;
+use super::mailing::{Mailing, addresses};
 use super::preferences::Preferences;
 use super::query::Query;
 use super::{body, calendars, event, fields, properties};
@@ -244,56 +245,6 @@ fn drop_lost_meeting(fields: &mut Map<String, Value>) -> bool {
         fields.insert("isOnlineMeeting".to_owned(), false.into());
     }
     lost
-}
-
-/// Whom a change is mailed to. It cannot be suppressed.
-enum Mailing {
-    /// Nothing guests see changed.
-    Nobody,
-    /// Only the guest list was sent: those who came or went.
-    ComersAndGoers,
-    Everybody,
-}
-
-impl Mailing {
-    fn of(sent: &Map<String, Value>) -> Self {
-        let seen = [
-            "attendees",
-            "body",
-            "end",
-            "location",
-            "locations",
-            "start",
-            "subject",
-        ];
-        let mut names = sent
-            .keys()
-            .map(String::as_str)
-            .filter(|name| seen.contains(name));
-        match (names.next(), names.next()) {
-            (None, _) => Self::Nobody,
-            (Some("attendees"), None) => Self::ComersAndGoers,
-            (Some(_), _) => Self::Everybody,
-        }
-    }
-
-    fn count(&self, before: &[String], after: &[String]) -> usize {
-        let came = after.iter().filter(|guest| !before.contains(guest)).count();
-        let went = before.iter().filter(|guest| !after.contains(guest)).count();
-        match self {
-            Self::Nobody => 0,
-            Self::ComersAndGoers => came + went,
-            Self::Everybody => after.len() + went,
-        }
-    }
-}
-
-fn addresses(fields: &Map<String, Value>) -> Vec<String> {
-    fields::guests_of(fields)
-        .iter()
-        .filter_map(fields::address)
-        .map(str::to_lowercase)
-        .collect()
 }
 
 fn delete(

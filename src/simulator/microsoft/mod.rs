@@ -12,6 +12,7 @@ mod event;
 mod events;
 mod fields;
 mod list;
+mod mailing;
 pub(super) mod oauth;
 mod preferences;
 mod properties;

@@ -38,7 +38,7 @@ async fn a_cancelled_event_comes_back_only_when_told_so() {
     let one = format!("{EVENTS}/abc123");
     send(bench.google("DELETE", &one)).await;
     let patch = |body: Value| send(bench.google("PATCH", &one).json(&body));
-    let (_, body) = patch.clone()(json!({"summary": "Quiet"})).await;
+    let (_, body) = patch(json!({"summary": "Quiet"})).await;
     assert_eq!(body["status"], "cancelled");
     let (_, body) = patch(json!({"status": "confirmed"})).await;
     assert_eq!(body["status"], "confirmed");

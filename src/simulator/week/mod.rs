@@ -3,6 +3,8 @@
 //! `/` lists accounts. `/week?account=…&date=…` shows the calendars of one address at both
 //! providers, or of everybody; its script polls `/week.json` with the same query.
 
+mod lanes;
+
 use std::sync::Arc;
 
 use chrono::{Datelike, Days, NaiveDate, Timelike};
@@ -79,6 +81,9 @@ struct Block {
     day: usize,
     from: u32,
     to: u32,
+    /// Which of how many columns, where events overlap.
+    lane: u32,
+    lanes: u32,
     hours: String,
     title: String,
     place: String,
@@ -121,12 +126,13 @@ fn sheet(
     let monday = monday(call, zone);
     let end = monday + Days::new(7);
     let midnight = |date: NaiveDate| local_to_utc(date.and_time(chrono::NaiveTime::MIN), zone);
-    let blocks = view::live_events(world, key, Some(&calendar.id))
+    let mut shown: Vec<Block> = view::live_events(world, key, Some(&calendar.id))
         .into_iter()
         .filter(|event| midnight(end).is_some_and(|end| event.starts_at < end))
         .filter(|event| midnight(monday).is_some_and(|start| event.ends_at > start))
         .flat_map(|event| blocks(&event, monday, zone))
         .collect();
+    lanes::assign(&mut shown);
     let name = if calendar.primary {
         String::new()
     } else {
@@ -144,7 +150,7 @@ fn sheet(
         days: (0..7)
             .map(|day| (monday + Days::new(day)).format("%a %-d %b").to_string())
             .collect(),
-        blocks,
+        blocks: shown,
     }
 }
 
@@ -180,6 +186,8 @@ fn blocks(event: &view::LiveEvent, monday: NaiveDate, zone: Tz) -> Vec<Block> {
                 day: usize::try_from(day).unwrap_or(0),
                 from,
                 to: to.max(from + SHORTEST_BLOCK).min(MINUTES_A_DAY),
+                lane: 0,
+                lanes: 1,
                 hours: format!("{}–{}", start.format("%H:%M"), end.format("%H:%M")),
                 title: event.title.clone(),
                 place: event.location.clone(),
@@ -249,11 +257,13 @@ fn share(minutes: u32) -> f64 {
 fn draw_block(block: &Block, provider: ProviderKind) -> String {
     format!(
         "<div class=\"event {provider}{foreign}\" data-key=\"{key}\" \
-         style=\"top:{top:.3}%;height:{height:.3}%;left:2px;right:2px\"><b>{title}</b>{hours}<br>{place}<br>{guests}</div>",
+         style=\"top:{top:.3}%;height:{height:.3}%;left:{left:.2}%;width:{width:.2}%\"><b>{title}</b>{hours}<br>{place}<br>{guests}</div>",
         foreign = if block.foreign { " foreign" } else { "" },
         key = escape(&block.key),
         top = share(block.from),
         height = share(block.to - block.from),
+        left = f64::from(block.lane) * 100.0 / f64::from(block.lanes),
+        width = 100.0 / f64::from(block.lanes),
         title = escape(&block.title),
         hours = escape(&block.hours),
         place = escape(&block.place),

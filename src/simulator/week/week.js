@@ -9,6 +9,8 @@ const fill = (element, block) => {
   element.classList.toggle("foreign", block.foreign);
   element.style.top = `${block.from / 14.4}%`;
   element.style.height = `${(block.to - block.from) / 14.4}%`;
+  element.style.left = `${block.lane * 100 / block.lanes}%`;
+  element.style.width = `${100 / block.lanes}%`;
 };
 
 const refresh = (sheet) => {
@@ -22,7 +24,6 @@ const refresh = (sheet) => {
       element = document.createElement("div");
       element.className = `event ${sheet.provider}`;
       element.dataset.key = block.key;
-      element.style.left = element.style.right = "2px";
       days[block.day].append(element);
     }
     known.delete(block.key);
