@@ -13,5 +13,6 @@ pub mod provider;
 pub mod queue;
 mod root;
 pub mod security;
+pub mod simulator;
 pub mod store;
 pub mod telemetry;
