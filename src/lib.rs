@@ -4,6 +4,7 @@ mod actor_slot;
 pub mod cli;
 pub mod config;
 pub mod connections;
+pub mod daemon;
 pub mod domain;
 pub mod health;
 mod housekeeper;

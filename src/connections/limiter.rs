@@ -119,10 +119,10 @@ mod tests {
             }
             clock.advance(Duration::from_millis(100));
         }
-        let busiest = (0..1200)
+        let busiest = (0..1200_u32)
             .map(|start| {
                 let window = start..start + 600;
-                3 * taken_at.iter().filter(|at| window.contains(at)).count()
+                3 * taken_at.iter().filter(|at| window.contains(*at)).count()
             })
             .max();
         assert!(
