@@ -1,5 +1,6 @@
 //! Keeps coaches' Google and Outlook calendars in step with their appointments.
 
+pub mod api;
 pub mod config;
 pub mod domain;
 pub mod oauth;
