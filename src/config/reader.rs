@@ -90,7 +90,7 @@ impl<A: Section, B: Section> Section for (A, B) {
 /// Reads settings from [`Sources`].
 ///
 /// `None` from any of its methods means "unset" or "a problem was noted"; a section that needs the
-/// value passes it through [`Reader::require`].
+/// value passes it through `require`.
 #[derive(Debug)]
 pub struct Reader<'a> {
     sources: &'a Sources,

@@ -26,6 +26,9 @@ pub trait Clock: Send + Sync + std::fmt::Debug {
 
     /// Returns once [`Clock::now`] has reached `at`; at once if it already has.
     async fn sleep_until(&self, at: Timestamp);
+
+    /// Returns once [`Clock::monotonic`] has moved on by `duration`.
+    async fn sleep(&self, duration: Duration);
 }
 
 /// The machine's clock.
@@ -67,6 +70,10 @@ impl Clock for SystemClock {
             }
             tokio::time::sleep(wait.min(LONGEST_SLEEP)).await;
         }
+    }
+
+    async fn sleep(&self, duration: Duration) {
+        tokio::time::sleep(duration).await;
     }
 }
 
@@ -131,6 +138,16 @@ impl Clock for ManualClock {
         let mut moved = self.moved.subscribe();
         while self.now() < at {
             // An error means that the clock is gone, and with it the daemon: nothing to wait for.
+            if moved.changed().await.is_err() {
+                return;
+            }
+        }
+    }
+
+    async fn sleep(&self, duration: Duration) {
+        let mut moved = self.moved.subscribe();
+        let until = self.monotonic() + duration;
+        while self.monotonic() < until {
             if moved.changed().await.is_err() {
                 return;
             }

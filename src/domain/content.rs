@@ -95,6 +95,12 @@ impl Parts {
         guest: true,
     };
 
+    pub const NONE: Self = Self {
+        schedule: false,
+        text: false,
+        guest: false,
+    };
+
     pub fn any(self) -> bool {
         self.schedule || self.text || self.guest
     }

@@ -17,6 +17,8 @@ pub struct Backoff {
 
 /// How long a provider is left alone after our set-up there was found wrong.
 const OPERATOR_PAUSE: TimeDelta = TimeDelta::minutes(1);
+/// How often in a row an event may be found stale before its next attempt waits.
+const REPLANS: i32 = 3;
 /// How long to wait when a provider limits us without saying for how long.
 const UNSAID_LIMIT: TimeDelta = TimeDelta::seconds(10);
 
@@ -29,7 +31,7 @@ pub enum Verdict {
     Wait { until: Timestamp, scope: RateScope },
     /// The connection waits for its coach; the job is kept and no attempt is counted.
     AwaitReauth(ReauthReason),
-    /// Read again and plan again at once.
+    /// Read again and plan again at once; the attempt counts.
     Replan(Stale),
     /// Nobody calls this provider before `until`; no attempt is counted.
     PauseProvider { until: Timestamp },
@@ -49,14 +51,7 @@ pub fn judge(
     jitter: Jitter,
 ) -> Verdict {
     match failure {
-        SyncFailure::Retryable { .. } => {
-            let attempt = failed_attempts.saturating_add(1);
-            if attempt >= backoff.max_attempts {
-                Verdict::GiveUp
-            } else {
-                Verdict::RetryAt(now + delay(backoff, failed_attempts, jitter))
-            }
-        }
+        SyncFailure::Retryable { .. } => later(failed_attempts, backoff, now, jitter),
         SyncFailure::RateLimited { until, scope } => {
             let earliest = until.unwrap_or(now + UNSAID_LIMIT).max(now);
             // Spread the return, so that not everyone who waited comes at the same moment.
@@ -67,11 +62,23 @@ pub fn judge(
             }
         }
         SyncFailure::NeedsReauth(reason) => Verdict::AwaitReauth(*reason),
+        // An event that is stale again and again is somebody else's struggle: give it time.
+        SyncFailure::StaleTarget(_) if failed_attempts >= REPLANS => {
+            later(failed_attempts, backoff, now, jitter)
+        }
         SyncFailure::StaleTarget(stale) => Verdict::Replan(*stale),
         SyncFailure::Permanent { .. } => Verdict::GiveUp,
         SyncFailure::Operator { .. } => Verdict::PauseProvider {
             until: now + OPERATOR_PAUSE,
         },
+    }
+}
+
+fn later(failed_attempts: i32, backoff: Backoff, now: Timestamp, jitter: Jitter) -> Verdict {
+    if failed_attempts.saturating_add(1) >= backoff.max_attempts {
+        Verdict::GiveUp
+    } else {
+        Verdict::RetryAt(now + delay(backoff, failed_attempts, jitter))
     }
 }
 

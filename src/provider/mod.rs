@@ -9,17 +9,17 @@
 //! sign-in settings in `config`, and its half of the simulator.
 
 pub mod google;
+mod guests;
 pub mod http;
 pub mod microsoft;
-
-pub use crate::domain::Parts;
+mod script;
 
 use async_trait::async_trait;
 use secrecy::SecretString;
 
 use crate::domain::{
-    Calendar, CalendarId, CreateKey, Etag, EventContent, EventId, EventRef, ProviderKind,
-    SyncFailure,
+    Calendar, CalendarId, CreateKey, Etag, EventContent, EventId, EventRef, Fingerprint, Parts,
+    ProviderKind, SyncFailure,
 };
 
 /// What a call is made with.
@@ -59,13 +59,13 @@ pub enum Change {
         content: EventContent,
         parts: Parts,
         /// Fingerprint of the guest we pushed last: the only guest that is ours to remove.
-        pushed_guest: Option<crate::domain::Fingerprint>,
+        pushed_guest: Option<Fingerprint>,
     },
     /// Look at the event. Untouched since our last write: done. Else as `Update` of all parts.
     Verify {
         target: EventRef,
         content: EventContent,
-        pushed_guest: Option<crate::domain::Fingerprint>,
+        pushed_guest: Option<Fingerprint>,
     },
     /// Remove the event, and any other that carries its key. Gone already is success.
     Delete { target: EventRef },
@@ -95,6 +95,16 @@ pub enum Wrote {
     Nothing,
 }
 
+impl From<Parts> for Wrote {
+    fn from(parts: Parts) -> Self {
+        if parts == Parts::ALL {
+            Self::All
+        } else {
+            Self::Only(parts)
+        }
+    }
+}
+
 /// Who signed in.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Account {
@@ -121,19 +131,23 @@ pub trait CalendarProvider: Send + Sync + std::fmt::Debug {
     ///
     /// The first call of every change is charged by the caller, the calls it leads to (a conflict
     /// looked into, an event read) by the provider through [`Access::budget`].
+    ///
+    /// `NeedsReauth(GrantRefused)` from here means that the *access token* was refused. If it
+    /// seemed valid, refresh it once and try again; only a refused refresh parks the connection.
+    /// Every other `NeedsReauth` is final as it stands. This holds for all methods below, too.
     async fn perform(
         &self,
         access: Access<'_>,
         changes: &[Change],
     ) -> Vec<Result<Done, SyncFailure>>;
 
-    /// Who this access belongs to.
+    /// Who this access belongs to. Charges its call itself, as do the methods below.
     async fn account(&self, access: Access<'_>) -> Result<Account, SyncFailure>;
 
     /// Calendars of the account that can be written to; the primary one first.
     async fn calendars(&self, access: Access<'_>) -> Result<Vec<Calendar>, SyncFailure>;
 
-    /// One calendar, for instance to see that it can still be written to. Absent: `None`.
+    /// One calendar. Absent: `None`; not writable (any more): `Permanent(CalendarReadOnly)`.
     async fn calendar(
         &self,
         access: Access<'_>,

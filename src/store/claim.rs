@@ -41,6 +41,8 @@ pub struct Claim {
     pub tokens: Option<tokens::StoredTokens>,
     pub due: Vec<Claimed>,
     pub not_before: Option<Timestamp>,
+    /// When the connection was due, before this claim.
+    pub due_at: Option<Timestamp>,
     now: Timestamp,
 }
 
@@ -88,7 +90,8 @@ impl Store {
             connection: row.try_into()?,
             tokens,
             due: with_context(&tx, connection_id, due).await?,
-            not_before: before.and_then(|before| before.not_before),
+            not_before: before.as_ref().and_then(|before| before.not_before),
+            due_at: before.and_then(|before| before.due_at),
             now,
             tx,
         }))

@@ -1,0 +1,197 @@
+//! The commands: their flags, help texts and exit codes.
+//!
+//! Owns what is typed and printed; each command's work lies in the module it calls. Exit codes: 0
+//! done, 1 failed, 2 wrong flags or settings.
+
+mod keys;
+mod serve;
+mod token;
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use clap::{Args, Parser, Subcommand};
+
+pub use serve::ServeArgs;
+pub use token::TokenArgs;
+
+/// Keeps coaches' Google and Outlook calendars in step with their appointments.
+///
+/// Settings come from the environment and from `.env` in the working directory; `serve --help`
+/// lists them all. To look around without any, run `demo`.
+#[derive(Debug, Parser)]
+#[command(name = "calendar-integration", version, max_term_width = 100)]
+pub struct Cli {
+    #[command(subcommand)]
+    command: Option<Command>,
+}
+
+impl Cli {
+    /// The command that was given; without one, `serve`.
+    pub fn into_command(self) -> Command {
+        self.command
+            .unwrap_or_else(|| Command::Serve(ServeArgs::default()))
+    }
+}
+
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Run the daemon (the default command)
+    ///
+    /// Migrates the database, starts the actors, then HTTP. SIGTERM or SIGINT drains within
+    /// SHUTDOWN_DEADLINE; a second signal ends at once.
+    Serve(ServeArgs),
+    /// Run the daemon against simulated providers, without any settings
+    ///
+    /// Uses a throw-away SQLite file, simulated Google and Microsoft on another loopback port, and
+    /// a demo coach with appointments, and prints a sign-in link to the dashboard. With --changes,
+    /// replays a file of changes through the API instead, waits, compares every calendar with what
+    /// should be in it, and exits with 1 if anything differs.
+    Demo(DemoArgs),
+    /// Run the simulated Google and Microsoft alone
+    Simulator(SimulatorArgs),
+    /// Change or show the database schema
+    ///
+    /// `serve` does `migrate up` by itself.
+    #[command(subcommand)]
+    Migrate(MigrateCommand),
+    /// Print the OpenAPI document
+    Openapi,
+    /// Make and change the keys that stored tokens are encrypted with
+    #[command(subcommand)]
+    Keys(KeysCommand),
+    /// Sign an API token with AUTH_JWT_SECRET
+    ///
+    /// Prints the token alone. It carries AUTH_ISSUER and AUTH_AUDIENCE where they are set.
+    Token(TokenArgs),
+    /// Check the settings and what they lead to, and say what to change
+    ///
+    /// Looks at settings, database, keys, redirect URIs and, where they can be reached, at each
+    /// provider's client credentials.
+    Doctor,
+}
+
+#[derive(Debug, Args)]
+pub struct DemoArgs {
+    /// Replay this file of changes (one JSON object a line) and compare the calendars
+    #[arg(long, value_name = "FILE")]
+    pub changes: Option<PathBuf>,
+    /// Let the simulated providers fail on the way: limits, errors, lost answers
+    #[arg(long, requires = "changes")]
+    pub faults: bool,
+    /// Repeat an earlier run: the seed it printed
+    #[arg(long, value_name = "N", requires = "changes")]
+    pub seed: Option<u64>,
+}
+
+#[derive(Debug, Args)]
+pub struct SimulatorArgs {
+    /// Where to listen; port 0 takes a free one and prints it
+    #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1:0")]
+    pub bind_address: SocketAddr,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Subcommand)]
+pub enum MigrateCommand {
+    /// Bring the schema up to date
+    Up,
+    /// Take back the last step; its data is lost
+    Down {
+        /// How many steps to take back
+        #[arg(long, value_name = "N", default_value_t = 1)]
+        steps: u32,
+    },
+    /// Show which steps are applied
+    Status,
+}
+
+#[derive(Debug, Subcommand)]
+pub enum KeysCommand {
+    /// Print a new key
+    ///
+    /// Put it in front of TOKEN_ENCRYPTION_KEYS, separated by a comma, and restart every node; then
+    /// run `keys rotate`, and take the old key away.
+    Generate {
+        /// The name of the key: letters, digits, `-` and `_` [default: made from date and chance]
+        #[arg(long)]
+        id: Option<String>,
+    },
+    /// Encrypt every stored token anew, under the first of TOKEN_ENCRYPTION_KEYS
+    ///
+    /// The daemon may go on running, if it knows that key.
+    Rotate,
+}
+
+/// Carries out `command`.
+pub async fn run(command: Command) -> anyhow::Result<ExitCode> {
+    match command {
+        Command::Serve(_) => anyhow::bail!("`serve` is not wired yet"),
+        Command::Demo(_) => anyhow::bail!("`demo` is not wired yet"),
+        Command::Simulator(_) => anyhow::bail!("`simulator` is not wired yet"),
+        Command::Migrate(_) => anyhow::bail!("`migrate` is not wired yet"),
+        Command::Openapi => anyhow::bail!("`openapi` is not wired yet"),
+        Command::Keys(KeysCommand::Generate { id }) => keys::generate(id),
+        Command::Keys(KeysCommand::Rotate) => anyhow::bail!("`keys rotate` is not wired yet"),
+        Command::Token(args) => token::run(&args),
+        Command::Doctor => anyhow::bail!("`doctor` is not wired yet"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory;
+
+    use super::*;
+
+    fn parse(line: &str) -> Result<Command, clap::Error> {
+        let words = std::iter::once("calendar-integration").chain(line.split_whitespace());
+        Cli::try_parse_from(words).map(Cli::into_command)
+    }
+
+    #[test]
+    fn the_definitions_are_consistent() {
+        Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn no_command_is_serve() {
+        assert!(matches!(parse(""), Ok(Command::Serve(_))));
+    }
+
+    #[test]
+    fn every_command_of_the_contract_is_taken() {
+        for line in [
+            "serve",
+            "demo",
+            "demo --changes file.jsonl --faults --seed 7",
+            "simulator --bind-address 127.0.0.1:8080",
+            "migrate up",
+            "migrate down",
+            "migrate status",
+            "openapi",
+            "keys generate",
+            "keys rotate",
+            "token --role admin",
+            "token --role coach --sub 67e55044-10b1-426f-9247-bb680e5fe0c8 --ttl 90s",
+            "doctor",
+        ] {
+            assert!(parse(line).is_ok(), "{line}");
+        }
+        for line in [
+            "demo --faults",
+            "token",
+            "token --role root",
+            "token --role coach",
+            "token --role admin --ttl 1d",
+            "migrate sideways",
+            "serve --no-such-setting 1",
+        ] {
+            assert_eq!(
+                parse(line).map_err(|e| e.exit_code()).err(),
+                Some(2),
+                "{line}"
+            );
+        }
+    }
+}

@@ -1,0 +1,222 @@
+//! Calls that only look: a person waits for the answer, so they are made at once, under the lease and
+//! within the limits, by the worker that also does the connection's work.
+
+use std::time::Duration;
+
+use ractor::RpcReplyPort;
+
+use super::context::WorkerContext;
+use super::round::Hands;
+use super::services::Service;
+use super::token::NoToken;
+use crate::domain::{
+    Calendar, CalendarId, Connection, ConnectionStatus, FailureCode, ReauthReason, SyncFailure,
+};
+use crate::provider::Access;
+use crate::store::StoreError;
+
+/// How a connection answered to a live call.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct TestReport {
+    pub ok: bool,
+    pub calendar_name: Option<String>,
+    pub account_email: String,
+    pub latency: Duration,
+    pub problem: Option<(FailureCode, String)>,
+}
+
+/// Why a connection could not be asked.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum Unreachable {
+    /// Its worker is elsewhere, restarting or busy for too long: come back shortly.
+    #[error("the connection is busy; try again in a few seconds")]
+    Busy,
+    #[error("there is no such connection")]
+    NotFound,
+}
+
+pub(super) type CalendarsAnswer = Result<Result<Vec<Calendar>, SyncFailure>, Unreachable>;
+pub(super) type CalendarAnswer = Result<Result<Option<Calendar>, SyncFailure>, Unreachable>;
+
+/// What a worker can be asked. The reply carries every outcome: a caller never hangs on a bug.
+#[derive(Debug)]
+pub(super) enum LiveCall {
+    Test(RpcReplyPort<Result<TestReport, Unreachable>>),
+    Calendars(RpcReplyPort<CalendarsAnswer>),
+    Calendar(CalendarId, RpcReplyPort<CalendarAnswer>),
+}
+
+impl LiveCall {
+    pub(super) fn refuse(self, why: Unreachable) {
+        // Whoever asked may be gone by now.
+        match self {
+            Self::Test(reply) => drop(reply.send(Err(why))),
+            Self::Calendars(reply) => drop(reply.send(Err(why))),
+            Self::Calendar(_, reply) => drop(reply.send(Err(why))),
+        }
+    }
+}
+
+impl Hands {
+    pub(super) async fn answer(
+        &mut self,
+        context: &WorkerContext,
+        call: LiveCall,
+    ) -> Result<(), StoreError> {
+        let (connection, service) = match self.prepare(context).await? {
+            Ok(ready) => ready,
+            Err(why) => {
+                call.refuse(why);
+                return Ok(());
+            }
+        };
+        match call {
+            LiveCall::Test(reply) => {
+                let started = context.clock.monotonic();
+                let id = connection.calendar.id.clone();
+                let answer = self
+                    .look(context, service, &connection, Look::One(&id))
+                    .await?;
+                let latency = context.clock.monotonic().saturating_sub(started);
+                drop(reply.send(Ok(report(&connection, answer.map(Looked::one), latency))));
+            }
+            LiveCall::Calendars(reply) => {
+                let answer = self.look(context, service, &connection, Look::All).await?;
+                drop(reply.send(Ok(answer.map(Looked::all))));
+            }
+            LiveCall::Calendar(id, reply) => {
+                let answer = self
+                    .look(context, service, &connection, Look::One(&id))
+                    .await?;
+                drop(reply.send(Ok(answer.map(Looked::one))));
+            }
+        }
+        Ok(())
+    }
+
+    async fn prepare<'a>(
+        &mut self,
+        context: &'a WorkerContext,
+    ) -> Result<Result<(Connection, &'a Service), Unreachable>, StoreError> {
+        let now = context.clock.now();
+        let Some(view) = context.store.connection(self.connection_id).await? else {
+            return Ok(Err(Unreachable::NotFound));
+        };
+        let lease = context
+            .store
+            .take_lease(self.connection_id, context.node, context.lease_ttl, now)
+            .await?;
+        if lease.is_none() {
+            return Ok(Err(Unreachable::Busy));
+        }
+        self.lease = lease;
+        Ok(match context.services.get(&view.connection.provider) {
+            Some(service) => Ok((view.connection, service)),
+            None => Err(Unreachable::Busy),
+        })
+    }
+
+    /// Looks at the provider; once more with a fresh token if the present one is refused.
+    async fn look(
+        &mut self,
+        context: &WorkerContext,
+        service: &Service,
+        connection: &Connection,
+        look: Look<'_>,
+    ) -> Result<Result<Looked, SyncFailure>, StoreError> {
+        if connection.status == ConnectionStatus::NeedsReauth {
+            return Ok(Err(SyncFailure::NeedsReauth(ReauthReason::GrantRefused)));
+        }
+        let budget = self.budget(context, service);
+        for last in [false, true] {
+            let Some(lease) = self.lease else {
+                return Ok(Err(SyncFailure::retryable(
+                    FailureCode::Internal,
+                    "the connection is worked on by another node",
+                )));
+            };
+            match self.tokens.make_ready(context, service, lease).await {
+                Ok(()) => {}
+                Err(NoToken::Store(error)) => return Err(error),
+                Err(NoToken::Failure(failure)) => return Ok(Err(failure)),
+            }
+            let Some(token) = self.tokens.access() else {
+                break;
+            };
+            let access = Access {
+                token,
+                budget: &budget,
+            };
+            let looked = look.at(service, access).await;
+            match looked {
+                Err(SyncFailure::NeedsReauth(ReauthReason::GrantRefused)) if !last => {
+                    self.tokens.access_refused();
+                }
+                looked => return Ok(looked),
+            }
+        }
+        Ok(Err(SyncFailure::NeedsReauth(ReauthReason::GrantRefused)))
+    }
+}
+
+#[derive(Clone, Copy)]
+enum Look<'a> {
+    All,
+    One(&'a CalendarId),
+}
+
+enum Looked {
+    All(Vec<Calendar>),
+    One(Option<Calendar>),
+}
+
+impl Look<'_> {
+    async fn at(self, service: &Service, access: Access<'_>) -> Result<Looked, SyncFailure> {
+        match self {
+            Look::All => service.api.calendars(access).await.map(Looked::All),
+            Look::One(id) => service.api.calendar(access, id).await.map(Looked::One),
+        }
+    }
+}
+
+impl Looked {
+    fn all(self) -> Vec<Calendar> {
+        match self {
+            Self::All(calendars) => calendars,
+            Self::One(calendar) => calendar.into_iter().collect(),
+        }
+    }
+
+    fn one(self) -> Option<Calendar> {
+        match self {
+            Self::All(calendars) => calendars.into_iter().next(),
+            Self::One(calendar) => calendar,
+        }
+    }
+}
+
+fn report(
+    connection: &Connection,
+    answer: Result<Option<Calendar>, SyncFailure>,
+    latency: Duration,
+) -> TestReport {
+    let (calendar_name, problem) = match answer {
+        Ok(Some(calendar)) => (Some(calendar.name), None),
+        Ok(None) => (
+            None,
+            Some((
+                FailureCode::CalendarNotFound,
+                "The target calendar no longer exists; choose another one in the settings."
+                    .to_owned(),
+            )),
+        ),
+        Err(failure) => (None, Some((failure.code(), failure.to_string()))),
+    };
+    TestReport {
+        ok: problem.is_none(),
+        calendar_name,
+        account_email: connection.account_email.clone(),
+        latency,
+        problem,
+    }
+}

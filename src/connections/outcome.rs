@@ -1,0 +1,253 @@
+//! From an answer to what is recorded of it.
+
+use crate::connections::context::WorkerContext;
+use crate::connections::services::Service;
+use crate::domain::{
+    EventContent, FailureCode, Flags, LastSync, Mapping, Parts, ReauthReason, Stale, SyncFailure,
+    Timestamp,
+};
+use crate::plan::{Plan, Verdict, absent, judge, live};
+use crate::provider::{Done, Wrote};
+use crate::store::{Claimed, JobEnd, Settlement};
+
+/// A row that was planned, and perhaps sent.
+pub(super) struct Asked {
+    pub(super) claimed: Claimed,
+    pub(super) plan: Plan,
+    /// As written before the call.
+    pub(super) mapping: Option<Mapping>,
+}
+
+/// What a round says about its connection and provider.
+#[derive(Debug, Default)]
+pub(super) struct Tally {
+    /// The connection must not call before.
+    pub(super) not_before: Option<Timestamp>,
+    pub(super) reauth: Option<ReauthReason>,
+    pause: Option<(Timestamp, SyncFailure)>,
+    succeeded: bool,
+    error: Option<String>,
+}
+
+impl Tally {
+    /// `refused` is what our own limits said to the rest of the due rows.
+    pub(super) fn new(refused: Option<SyncFailure>) -> Self {
+        let mut tally = Self::default();
+        if let Some(SyncFailure::RateLimited { until, .. }) = refused {
+            tally.not_before = until;
+        }
+        tally
+    }
+
+    /// Remembers a failure that the coach should see. Being limited is none.
+    pub(super) fn note(&mut self, failure: &SyncFailure) {
+        match failure {
+            SyncFailure::RateLimited { .. } | SyncFailure::StaleTarget(_) => {}
+            SyncFailure::Operator { .. } => {
+                let told = "The calendar service does not accept this installation for now; \
+                            its operator has been told. Nothing is lost.";
+                self.error.get_or_insert_with(|| told.to_owned());
+            }
+            SyncFailure::Retryable { .. }
+            | SyncFailure::NeedsReauth(_)
+            | SyncFailure::Permanent { .. } => {
+                self.error.get_or_insert_with(|| failure.to_string());
+            }
+        }
+    }
+
+    pub(super) fn last_sync(&self) -> Option<(LastSync, Option<String>)> {
+        match &self.error {
+            Some(error) => Some((LastSync::Error, Some(error.clone()))),
+            None if self.succeeded => Some((LastSync::Success, None)),
+            None => None,
+        }
+    }
+
+    pub(super) fn apply_to(&self, service: &Service) {
+        if let Some((until, failure)) = &self.pause {
+            tracing::error!(
+                provider = %service.api.kind(),
+                code = failure.code().as_str(),
+                error = %failure,
+                "the provider refuses our set-up; it is paused until the operator mends it"
+            );
+            service.pause(*until, failure);
+        } else if self.succeeded {
+            service.works();
+        }
+    }
+
+    fn wait_until(&mut self, until: Timestamp) {
+        self.not_before = Some(self.not_before.map_or(until, |before| before.max(until)));
+    }
+}
+
+/// What becomes of one row. `answer` is absent if nothing had to be called.
+pub(super) fn settlement(
+    asked: Asked,
+    answer: Option<Result<Done, SyncFailure>>,
+    context: &WorkerContext,
+    now: Timestamp,
+    tally: &mut Tally,
+) -> Settlement {
+    let Asked {
+        claimed,
+        plan,
+        mapping,
+    } = asked;
+    let (mapping, end) = match (answer, mapping) {
+        (Some(Ok(done)), Some(before)) => {
+            tally.succeeded = true;
+            succeeded(&plan, &before, done, now)
+        }
+        (Some(Err(failure)), before) => {
+            tally.note(&failure);
+            let attempts = claimed.job.attempts;
+            let verdict = judge(
+                &failure,
+                attempts,
+                context.backoff,
+                now,
+                context.entropy.jitter(),
+            );
+            failed(&failure, verdict, before.as_ref(), now, tally)
+        }
+        // Nothing to call, and nothing to remember.
+        (None, _) | (Some(Ok(_)), None) => (None, JobEnd::Completed),
+    };
+    if let (JobEnd::Failed { .. }, Some(error)) = (&end, tally.error.as_deref()) {
+        tracing::warn!(
+            job.id = %claimed.job.id,
+            connection.id = %claimed.job.connection_id,
+            appointment.id = %claimed.appointment.id,
+            error,
+            "job failed for good; it can be replayed"
+        );
+    }
+    Settlement {
+        job_id: claimed.job.id,
+        appointment_id: claimed.appointment.id,
+        mapping,
+        end,
+        erased: claimed.appointment.erased,
+    }
+}
+
+fn succeeded(
+    plan: &Plan,
+    before: &Mapping,
+    done: Done,
+    now: Timestamp,
+) -> (Option<Mapping>, JobEnd) {
+    let mapping = match (done, content(plan)) {
+        (
+            Done::Live {
+                event_id,
+                etag,
+                wrote,
+            },
+            Some(content),
+        ) => {
+            let parts = match wrote {
+                Wrote::All => Parts::ALL,
+                Wrote::Only(parts) => parts,
+                Wrote::Nothing => Parts::NONE,
+            };
+            live(before, content, parts, event_id, etag, now)
+        }
+        // A deletion has no other good end than that the event is gone.
+        (Done::Gone, _) | (Done::Live { .. }, None) => absent(before, now),
+    };
+    let end = match plan {
+        Plan::MoveAway => JobEnd::Again {
+            at: now,
+            counted: false,
+            // It was there, so the switch for new events does not keep it from coming back.
+            flags: Flags {
+                forced: true,
+                ..Flags::CHANGE
+            },
+            error: None,
+        },
+        Plan::Nothing(_)
+        | Plan::Create(_)
+        | Plan::FinishCreate(_)
+        | Plan::Update(..)
+        | Plan::Verify(_)
+        | Plan::Delete => JobEnd::Completed,
+    };
+    (Some(mapping), end)
+}
+
+fn failed(
+    failure: &SyncFailure,
+    verdict: Verdict,
+    before: Option<&Mapping>,
+    now: Timestamp,
+    tally: &mut Tally,
+) -> (Option<Mapping>, JobEnd) {
+    let error = (failure.code(), failure.to_string());
+    let waiting = |at, error: Option<(FailureCode, String)>| JobEnd::Again {
+        at,
+        counted: false,
+        flags: Flags::CHANGE,
+        error,
+    };
+    match verdict {
+        Verdict::RetryAt(at) => {
+            let end = JobEnd::Again {
+                at,
+                counted: true,
+                flags: Flags::CHANGE,
+                error: Some(error),
+            };
+            (None, end)
+        }
+        Verdict::Wait { until, .. } => {
+            tally.wait_until(until);
+            (None, waiting(until, None))
+        }
+        Verdict::AwaitReauth(reason) => {
+            tally.reauth = Some(reason);
+            (None, waiting(now, Some(error)))
+        }
+        Verdict::PauseProvider { until } => {
+            tally.wait_until(until);
+            tally.pause = Some((until, failure.clone()));
+            (None, waiting(until, Some(error)))
+        }
+        Verdict::Replan(stale) => {
+            let mapping = match stale {
+                Stale::Gone => before.map(|before| absent(before, now)),
+                // Read first, next time.
+                Stale::Changed => before.map(|before| Mapping {
+                    etag: None,
+                    ..before.clone()
+                }),
+            };
+            let end = JobEnd::Again {
+                at: now,
+                counted: true,
+                flags: Flags {
+                    // An event that was there comes back whatever the switch for new ones says.
+                    forced: stale == Stale::Gone,
+                    ..Flags::CHANGE
+                },
+                error: Some(error),
+            };
+            (mapping, end)
+        }
+        Verdict::GiveUp => (None, JobEnd::Failed { error }),
+    }
+}
+
+fn content(plan: &Plan) -> Option<&EventContent> {
+    match plan {
+        Plan::Create(content)
+        | Plan::FinishCreate(content)
+        | Plan::Update(content, _)
+        | Plan::Verify(content) => Some(content),
+        Plan::Nothing(_) | Plan::Delete | Plan::MoveAway => None,
+    }
+}

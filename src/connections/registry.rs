@@ -1,0 +1,276 @@
+//! Connection id → its supervisor: started on demand, ended when idle, drained at shutdown.
+//!
+//! Millions of connections may exist; only those with something to do have actors.
+
+use std::collections::HashMap;
+use std::sync::{Arc, PoisonError, RwLock};
+
+use async_trait::async_trait;
+use chrono::TimeDelta;
+use ractor::{
+    Actor, ActorCell, ActorId, ActorProcessingErr, ActorRef, RpcReplyPort, SpawnErr,
+    SupervisionEvent,
+};
+
+use super::call::{LiveCall, Unreachable};
+use super::context::WorkerContext;
+use super::record::{ConnectionSnapshot, Record, WorkerState};
+use super::supervisor::{self, SupervisorArgs, SupervisorMsg};
+use crate::domain::ConnectionId;
+use crate::queue::PollerHandle;
+
+#[derive(Debug)]
+pub(super) enum RegistryMsg {
+    Wake(Vec<ConnectionId>),
+    Call(ConnectionId, LiveCall),
+    /// End what has been idle for long.
+    Sweep,
+    /// End everything, letting rounds under way finish; answered when all is quiet.
+    Drain(RpcReplyPort<()>),
+}
+
+/// Records of the connections that have actors, for whoever looks.
+pub(super) type Records = Arc<RwLock<HashMap<ConnectionId, Arc<Record>>>>;
+
+#[derive(Debug)]
+struct Registry {
+    context: Arc<WorkerContext>,
+    poller: PollerHandle,
+    records: Records,
+}
+
+struct Entry {
+    supervisor: ActorRef<SupervisorMsg>,
+    record: Arc<Record>,
+    /// It was told to end; a wake that comes meanwhile starts a new one afterwards.
+    ending: bool,
+    woken_while_ending: bool,
+}
+
+#[derive(Default)]
+struct State {
+    entries: HashMap<ConnectionId, Entry>,
+    by_actor: HashMap<ActorId, ConnectionId>,
+    draining: Option<Vec<RpcReplyPort<()>>>,
+}
+
+pub(super) async fn spawn(
+    context: Arc<WorkerContext>,
+    poller: PollerHandle,
+    records: Records,
+    root: ActorCell,
+) -> Result<ActorRef<RegistryMsg>, SpawnErr> {
+    let registry = Registry {
+        context,
+        poller,
+        records,
+    };
+    let (actor, _) = Actor::spawn_linked(None, registry, (), root).await?;
+    Ok(actor)
+}
+
+#[async_trait]
+impl Actor for Registry {
+    type Msg = RegistryMsg;
+    type State = State;
+    type Arguments = ();
+
+    async fn pre_start(
+        &self,
+        myself: ActorRef<RegistryMsg>,
+        (): (),
+    ) -> Result<State, ActorProcessingErr> {
+        self.sweep_later(&myself);
+        Ok(State::default())
+    }
+
+    async fn handle(
+        &self,
+        myself: ActorRef<RegistryMsg>,
+        message: RegistryMsg,
+        state: &mut State,
+    ) -> Result<(), ActorProcessingErr> {
+        match message {
+            RegistryMsg::Wake(ids) => {
+                for id in ids {
+                    self.wake(&myself, id, state).await;
+                }
+            }
+            RegistryMsg::Call(id, call) => self.call(&myself, id, call, state).await,
+            RegistryMsg::Sweep => {
+                self.sweep(state);
+                self.sweep_later(&myself);
+            }
+            RegistryMsg::Drain(reply) => {
+                state.draining.get_or_insert_default().push(reply);
+                for entry in state.entries.values_mut() {
+                    end(entry);
+                }
+                answer_if_quiet(state);
+            }
+        }
+        Ok(())
+    }
+
+    async fn handle_supervisor_evt(
+        &self,
+        myself: ActorRef<RegistryMsg>,
+        event: SupervisionEvent,
+        state: &mut State,
+    ) -> Result<(), ActorProcessingErr> {
+        match event {
+            SupervisionEvent::ActorTerminated(actor, ..)
+            | SupervisionEvent::ActorFailed(actor, _) => {
+                self.ended(&myself, actor.get_id(), state).await;
+            }
+            SupervisionEvent::ActorStarted(_) | SupervisionEvent::ProcessGroupChanged(_) => {}
+        }
+        Ok(())
+    }
+}
+
+impl Registry {
+    async fn wake(&self, myself: &ActorRef<RegistryMsg>, id: ConnectionId, state: &mut State) {
+        let Some(entry) = self.entry(myself, id, state).await else {
+            return;
+        };
+        if entry.ending {
+            entry.woken_while_ending = true;
+        } else if entry.record.first_hint() {
+            let _ = entry.supervisor.cast(SupervisorMsg::Look);
+        }
+    }
+
+    async fn call(
+        &self,
+        myself: &ActorRef<RegistryMsg>,
+        id: ConnectionId,
+        call: LiveCall,
+        state: &mut State,
+    ) {
+        match self.entry(myself, id, state).await {
+            Some(entry) if !entry.ending => {
+                let _ = entry.supervisor.cast(SupervisorMsg::Call(call));
+            }
+            Some(_) | None => call.refuse(Unreachable::Busy),
+        }
+    }
+
+    async fn entry<'a>(
+        &self,
+        myself: &ActorRef<RegistryMsg>,
+        id: ConnectionId,
+        state: &'a mut State,
+    ) -> Option<&'a mut Entry> {
+        if state.draining.is_some() {
+            return None;
+        }
+        if !state.entries.contains_key(&id) {
+            let record = Record::new(id, self.context.clock.now());
+            let args = SupervisorArgs {
+                connection_id: id,
+                context: self.context.clone(),
+                poller: self.poller.clone(),
+                record: record.clone(),
+            };
+            match supervisor::spawn(args, myself.get_cell()).await {
+                Ok(supervisor) => {
+                    self.remember(id, Some(record.clone()));
+                    state.by_actor.insert(supervisor.get_id(), id);
+                    let entry = Entry {
+                        supervisor,
+                        record,
+                        ending: false,
+                        woken_while_ending: false,
+                    };
+                    state.entries.insert(id, entry);
+                }
+                Err(error) => {
+                    // The database did not answer, most likely. The rows are there; look again.
+                    tracing::warn!(connection.id = %id, error = %error, "a connection did not start");
+                    let at = self.context.clock.now() + TimeDelta::seconds(1);
+                    self.poller.due(id, at);
+                    return None;
+                }
+            }
+        }
+        state.entries.get_mut(&id)
+    }
+
+    fn sweep(&self, state: &mut State) {
+        let now = self.context.clock.now();
+        let idle_after = TimeDelta::from_std(self.context.idle_after).unwrap_or(TimeDelta::MAX);
+        for entry in state.entries.values_mut() {
+            let seen = entry.record.snapshot();
+            let restful = match seen.state {
+                WorkerState::Idle | WorkerState::ElsewhereOwned => true,
+                // What is set aside durably needs no actor to stay so.
+                WorkerState::Quarantined => true,
+                WorkerState::Starting | WorkerState::Working | WorkerState::Restarting => false,
+            };
+            if restful && now - seen.since > idle_after && !entry.ending {
+                end(entry);
+            }
+        }
+    }
+
+    fn sweep_later(&self, myself: &ActorRef<RegistryMsg>) {
+        let (clock, myself) = (self.context.clock.clone(), myself.clone());
+        let after = self.context.idle_after / 2;
+        tokio::spawn(async move {
+            clock.sleep(after).await;
+            let _ = myself.cast(RegistryMsg::Sweep);
+        });
+    }
+
+    async fn ended(&self, myself: &ActorRef<RegistryMsg>, actor: ActorId, state: &mut State) {
+        let Some(id) = state.by_actor.remove(&actor) else {
+            return;
+        };
+        self.remember(id, None);
+        let woken = state
+            .entries
+            .remove(&id)
+            .is_some_and(|entry| entry.woken_while_ending || !entry.ending);
+        if state.draining.is_some() {
+            answer_if_quiet(state);
+        } else if woken {
+            self.wake(myself, id, state).await;
+        }
+    }
+
+    fn remember(&self, id: ConnectionId, record: Option<Arc<Record>>) {
+        let mut records = self.records.write().unwrap_or_else(PoisonError::into_inner);
+        match record {
+            Some(record) => records.insert(id, record),
+            None => records.remove(&id),
+        };
+    }
+}
+
+fn end(entry: &mut Entry) {
+    entry.ending = true;
+    let _ = entry.supervisor.cast(SupervisorMsg::Drain);
+}
+
+fn answer_if_quiet(state: &mut State) {
+    if state.entries.is_empty() {
+        for reply in state
+            .draining
+            .iter_mut()
+            .flat_map(|replies| replies.drain(..))
+        {
+            let _ = reply.send(());
+        }
+    }
+}
+
+/// What all records say now.
+pub(super) fn snapshots(records: &Records) -> Vec<ConnectionSnapshot> {
+    records
+        .read()
+        .unwrap_or_else(PoisonError::into_inner)
+        .values()
+        .map(|record| record.snapshot())
+        .collect()
+}

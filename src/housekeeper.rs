@@ -1,0 +1,93 @@
+//! The housekeeper actor: what is kept only for a while is let go, a little at a time.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use async_trait::async_trait;
+use chrono::TimeDelta;
+use ractor::{Actor, ActorCell, ActorProcessingErr, ActorRef, SpawnErr};
+
+use crate::connections::WorkerContext;
+use crate::store::StoreError;
+
+const TURN: Duration = Duration::from_secs(600);
+/// A sign-in that ended stays long enough to be told apart from one that never was.
+const SIGN_INS_KEPT: TimeDelta = TimeDelta::hours(1);
+/// Ended jobs are the history that coaches and operators look back on.
+const JOBS_KEPT: TimeDelta = TimeDelta::days(30);
+
+#[derive(Debug)]
+pub(crate) enum HousekeeperMsg {
+    Tidy,
+}
+
+#[derive(Debug)]
+struct Housekeeper {
+    context: Arc<WorkerContext>,
+}
+
+pub(crate) async fn start(
+    context: Arc<WorkerContext>,
+    root: ActorCell,
+) -> Result<ActorCell, SpawnErr> {
+    let (actor, _) = Actor::spawn_linked(None, Housekeeper { context }, (), root).await?;
+    Ok(actor.get_cell())
+}
+
+#[async_trait]
+impl Actor for Housekeeper {
+    type Msg = HousekeeperMsg;
+    type State = ();
+    type Arguments = ();
+
+    async fn pre_start(
+        &self,
+        myself: ActorRef<HousekeeperMsg>,
+        (): (),
+    ) -> Result<(), ActorProcessingErr> {
+        myself.cast(HousekeeperMsg::Tidy)?;
+        Ok(())
+    }
+
+    async fn handle(
+        &self,
+        myself: ActorRef<HousekeeperMsg>,
+        message: HousekeeperMsg,
+        (): &mut (),
+    ) -> Result<(), ActorProcessingErr> {
+        match message {
+            HousekeeperMsg::Tidy => {
+                if let Err(error) = self.tidy().await {
+                    tracing::warn!(error = %error, "housekeeping put off");
+                }
+                let clock = self.context.clock.clone();
+                // Ends with its sleep at the latest; a stopped housekeeper receives nothing.
+                tokio::spawn(async move {
+                    clock.sleep(TURN).await;
+                    let _ = myself.cast(HousekeeperMsg::Tidy);
+                });
+            }
+        }
+        Ok(())
+    }
+}
+
+impl Housekeeper {
+    async fn tidy(&self) -> Result<(), StoreError> {
+        let now = self.context.clock.now();
+        let store = &self.context.store;
+        let sign_ins = store.forget_sign_ins(now - SIGN_INS_KEPT).await?;
+        let mut jobs = 0;
+        loop {
+            let forgotten = store.forget_ended_jobs(now - JOBS_KEPT).await?;
+            jobs += forgotten;
+            if forgotten == 0 {
+                break;
+            }
+        }
+        if sign_ins + jobs > 0 {
+            tracing::debug!(sign_ins, jobs, "housekeeping done");
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,178 @@
+//! The root of the actor tree: restarts its children, or fails the process rather than run half
+//! alive.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use async_trait::async_trait;
+use ractor::{Actor, ActorCell, ActorId, ActorProcessingErr, ActorRef, SpawnErr, SupervisionEvent};
+use tokio_util::sync::CancellationToken;
+
+use crate::connections::{ConnectionsHandle, WorkerContext};
+use crate::housekeeper;
+use crate::queue::PollerHandle;
+
+/// Restarts of one child within [`WINDOW`] after which the process gives up.
+const TOLERATED: usize = 5;
+const WINDOW: Duration = Duration::from_secs(60);
+
+/// What the root holds together.
+#[derive(Clone, Debug)]
+pub(crate) struct Tree {
+    pub(crate) context: Arc<WorkerContext>,
+    pub(crate) poller: PollerHandle,
+    pub(crate) connections: ConnectionsHandle,
+    pub(crate) poll_interval: Duration,
+    /// Cancelled when the tree cannot be kept alive.
+    pub(crate) failed: CancellationToken,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Child {
+    Poller,
+    Connections,
+    Housekeeper,
+}
+
+#[derive(Debug, Default)]
+pub(crate) struct State {
+    children: Vec<(ActorId, Child)>,
+    /// When children crashed, on the monotonic clock.
+    crashes: Vec<(Child, Duration)>,
+    stopping: bool,
+}
+
+#[derive(Debug)]
+pub(crate) enum RootMsg {
+    /// Children that end from now on are meant to.
+    Stop,
+}
+
+pub(crate) async fn start(tree: Tree) -> Result<ActorRef<RootMsg>, SpawnErr> {
+    let (root, _) = Actor::spawn(None, tree, ()).await?;
+    Ok(root)
+}
+
+#[async_trait]
+impl Actor for Tree {
+    type Msg = RootMsg;
+    type State = State;
+    type Arguments = ();
+
+    async fn pre_start(
+        &self,
+        myself: ActorRef<RootMsg>,
+        (): (),
+    ) -> Result<State, ActorProcessingErr> {
+        let mut state = State::default();
+        // The poller last: what it wakes must be there.
+        for child in [Child::Housekeeper, Child::Connections, Child::Poller] {
+            let actor = self.spawn(child, myself.get_cell()).await?;
+            state.children.push((actor.get_id(), child));
+        }
+        Ok(state)
+    }
+
+    async fn handle(
+        &self,
+        myself: ActorRef<RootMsg>,
+        message: RootMsg,
+        state: &mut State,
+    ) -> Result<(), ActorProcessingErr> {
+        match message {
+            RootMsg::Stop => {
+                state.stopping = true;
+                myself.stop(None);
+            }
+        }
+        Ok(())
+    }
+
+    async fn handle_supervisor_evt(
+        &self,
+        myself: ActorRef<RootMsg>,
+        event: SupervisionEvent,
+        state: &mut State,
+    ) -> Result<(), ActorProcessingErr> {
+        let (actor, reason) = match event {
+            SupervisionEvent::ActorFailed(actor, reason) => (actor, reason.to_string()),
+            SupervisionEvent::ActorTerminated(actor, _, reason) => {
+                (actor, reason.unwrap_or_else(|| "it ended".to_owned()))
+            }
+            SupervisionEvent::ActorStarted(_) | SupervisionEvent::ProcessGroupChanged(_) => {
+                return Ok(());
+            }
+        };
+        let Some(position) = state
+            .children
+            .iter()
+            .position(|(id, _)| *id == actor.get_id())
+        else {
+            return Ok(());
+        };
+        let (_, child) = state.children.swap_remove(position);
+        if state.stopping {
+            return Ok(());
+        }
+        tracing::error!(actor = ?child, reason, "an actor of the tree ended; it is started again");
+        self.context.metrics.restarted(child.name());
+        if self.crashed_too_often(child, state) {
+            self.failed.cancel();
+            return Err(format!("{child:?} does not stay alive").into());
+        }
+        let actor = self
+            .spawn(child, myself.get_cell())
+            .await
+            .inspect_err(|_| {
+                self.failed.cancel();
+            })?;
+        state.children.push((actor.get_id(), child));
+        Ok(())
+    }
+}
+
+impl Tree {
+    async fn spawn(&self, child: Child, root: ActorCell) -> Result<ActorCell, SpawnErr> {
+        match child {
+            Child::Housekeeper => housekeeper::start(self.context.clone(), root).await,
+            Child::Connections => {
+                self.connections
+                    .start(self.context.clone(), self.poller.clone(), root)
+                    .await
+            }
+            Child::Poller => {
+                self.poller
+                    .start(
+                        self.context.clone(),
+                        self.connections.clone(),
+                        self.poll_interval,
+                        root,
+                    )
+                    .await
+            }
+        }
+    }
+
+    fn crashed_too_often(&self, child: Child, state: &mut State) -> bool {
+        let now = self.context.clock.monotonic();
+        state
+            .crashes
+            .retain(|(_, at)| now.saturating_sub(*at) < WINDOW);
+        state.crashes.push((child, now));
+        let of_this = state
+            .crashes
+            .iter()
+            .filter(|(crashed, _)| *crashed == child);
+        of_this.count() > TOLERATED
+    }
+}
+
+impl Child {
+    fn name(self) -> &'static str {
+        match self {
+            Self::Poller => "queue_poller",
+            Self::Connections => "connections",
+            Self::Housekeeper => "housekeeper",
+        }
+    }
+}
