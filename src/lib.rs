@@ -1,6 +1,7 @@
 //! Keeps coaches' Google and Outlook calendars in step with their appointments.
 
 mod actor_slot;
+pub mod api;
 pub mod cli;
 pub mod config;
 pub mod connections;
