@@ -81,7 +81,10 @@ fn reseal(
     stored: &StoredTokens,
 ) -> Result<Option<SealedTokens>, Unreadable> {
     let sealed = |text: &str| Sealed::from_stored(text.to_owned());
-    let (access, refresh) = (sealed(&stored.sealed.access), sealed(&stored.sealed.refresh));
+    let (access, refresh) = (
+        sealed(&stored.sealed.access),
+        sealed(&stored.sealed.refresh),
+    );
     if keys.is_current(&access) && keys.is_current(&refresh) {
         return Ok(None);
     }

@@ -19,6 +19,12 @@ pub(super) async fn run() -> anyhow::Result<ExitCode> {
             println!("       to do: {remedy}");
         }
     }
-    let bad = findings.iter().any(|finding| finding.verdict == Verdict::Bad);
-    Ok(if bad { ExitCode::FAILURE } else { ExitCode::SUCCESS })
+    let bad = findings
+        .iter()
+        .any(|finding| finding.verdict == Verdict::Bad);
+    Ok(if bad {
+        ExitCode::FAILURE
+    } else {
+        ExitCode::SUCCESS
+    })
 }

@@ -6,7 +6,10 @@ use super::MigrateCommand;
 use crate::config::{DatabaseConfig, Section, Sources};
 use crate::store::Store;
 
-#[expect(clippy::print_stdout, reason = "the state of the schema is what was asked for")]
+#[expect(
+    clippy::print_stdout,
+    reason = "the state of the schema is what was asked for"
+)]
 pub(super) async fn run(command: MigrateCommand) -> anyhow::Result<ExitCode> {
     let database = DatabaseConfig::load(&Sources::of_process([].into()))?;
     // Beside a running daemon on PostgreSQL; on SQLite the daemon must not run meanwhile.

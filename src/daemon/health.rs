@@ -51,7 +51,12 @@ async fn database(ports: &Ports) -> ReadyPart {
 fn poller(ports: &Ports) -> ReadyPart {
     let seen = ports.poller.snapshot();
     if !ports.poller.is_running() {
-        return part("queue_poller", false, "", "not running; it is being restarted");
+        return part(
+            "queue_poller",
+            false,
+            "",
+            "not running; it is being restarted",
+        );
     }
     match seen.last_error {
         Some(error) => part("queue_poller", false, "", &error),
@@ -73,7 +78,11 @@ pub(super) fn actors(ports: &Ports) -> ActorReport {
     let poller = ActorReport {
         last_progress_at: seen.last_poll_at.map(UtcTime),
         last_error: seen.last_error,
-        ..report("queue_poller", running(ports.poller.is_running()), ports.started_at)
+        ..report(
+            "queue_poller",
+            running(ports.poller.is_running()),
+            ports.started_at,
+        )
     };
     let mut snapshots = ports.connections.snapshots();
     snapshots.sort_by_key(|snapshot| (snapshot.since, snapshot.connection_id));
@@ -90,7 +99,11 @@ pub(super) fn actors(ports: &Ports) -> ActorReport {
     };
     ActorReport {
         id: Some(ports.context.node.to_string()),
-        children: vec![poller, connections, report("housekeeper", ActorState::Running, ports.started_at)],
+        children: vec![
+            poller,
+            connections,
+            report("housekeeper", ActorState::Running, ports.started_at),
+        ],
         ..report("daemon", ActorState::Running, ports.started_at)
     }
 }

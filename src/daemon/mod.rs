@@ -23,7 +23,6 @@ use self::ports::Ports;
 use crate::api::{self, ApiState};
 use crate::config::Config;
 use crate::connections::{ConnectionsHandle, WorkerContext, keep_leases};
-use crate::dashboard;
 use crate::domain::{Clock, Entropy, NodeId, SystemClock, SystemEntropy};
 use crate::health::Metrics;
 use crate::oauth::{AllowedOrigins, ConnectFlow, ReturnAddress, SignInProvider};
@@ -61,7 +60,7 @@ pub enum StartError {
     Actors(#[from] ractor::SpawnErr),
     #[error("BIND_ADDRESS {address} cannot be listened on: {source}")]
     Listen {
-        address: std::net::SocketAddr,
+        address: SocketAddr,
         source: std::io::Error,
     },
 }
@@ -119,7 +118,7 @@ impl Daemon {
 
         let stop_server = CancellationToken::new();
         let deadline = config.shutdown_deadline;
-        let service = api::service(api_state(config, &ports, http), dashboard::routes());
+        let service = api::service(api_state(config, &ports, http), poem::Route::new());
         let stopped = stop_server.clone().cancelled_owned();
         let server = tokio::spawn(
             poem::Server::new_with_acceptor(acceptor)
@@ -146,8 +145,7 @@ impl Daemon {
 
     /// Where HTTP listens, as an address for clients on this machine.
     pub fn url(&self) -> Url {
-        Url::parse(&format!("http://{}", self.address))
-            .expect("a socket address makes a URL")
+        Url::parse(&format!("http://{}", self.address)).expect("a socket address makes a URL")
     }
 
     /// Resolves if the actor tree cannot be kept alive.
@@ -160,13 +158,17 @@ impl Daemon {
     pub async fn shutdown(self) {
         let started = self.ports.context.clock.monotonic();
         let left = |clock: &dyn Clock| {
-            self.deadline.saturating_sub(clock.monotonic().saturating_sub(started))
+            self.deadline
+                .saturating_sub(clock.monotonic().saturating_sub(started))
         };
         let clock = self.ports.context.clock.clone();
         self.stop_server.cancel();
         self.ports.connections.drain(left(clock.as_ref())).await;
         let _ = self.root.cast(RootMsg::Stop);
-        if tokio::time::timeout(left(clock.as_ref()), self.server).await.is_err() {
+        if tokio::time::timeout(left(clock.as_ref()), self.server)
+            .await
+            .is_err()
+        {
             tracing::warn!("requests under way were cut off at the deadline");
         }
         self.stop_leases.cancel();

@@ -82,7 +82,14 @@ fn settings(sources: &Sources) -> Vec<Finding> {
     invalid
         .problems()
         .iter()
-        .map(|problem| Finding::new(Verdict::Bad, "settings", problem.to_string(), "see `serve --help`"))
+        .map(|problem| {
+            Finding::new(
+                Verdict::Bad,
+                "settings",
+                problem.to_string(),
+                "see `serve --help`",
+            )
+        })
         .collect()
 }
 
@@ -102,9 +109,15 @@ fn redirect(provider: &str, redirect: &Url, http: &HttpConfig) -> Finding {
         return Finding::new(
             Verdict::Doubtful,
             &subject,
-            format!("{redirect} has another origin than PUBLIC_URL {}", http.public_url),
+            format!(
+                "{redirect} has another origin than PUBLIC_URL {}",
+                http.public_url
+            ),
             "the sign-in cookie is set on PUBLIC_URL's host: both must be the same to the browser",
         );
     }
-    Finding::good(&subject, format!("{redirect}; it must be registered there letter by letter"))
+    Finding::good(
+        &subject,
+        format!("{redirect}; it must be registered there letter by letter"),
+    )
 }

@@ -30,13 +30,21 @@ pub(super) async fn google(web: &HttpConfig, config: Option<&GoogleConfig>) -> V
     );
     vec![
         redirect("Google", &google.redirect_uri, web),
-        credentials("Google", &client, "the Google Cloud console, under Credentials").await,
+        credentials(
+            "Google",
+            &client,
+            "the Google Cloud console, under Credentials",
+        )
+        .await,
     ]
 }
 
 pub(super) async fn microsoft(web: &HttpConfig, config: Option<&MicrosoftConfig>) -> Vec<Finding> {
     let Some(microsoft) = config else {
-        return vec![off("Outlook", "MICROSOFT_CLIENT_ID and MICROSOFT_CLIENT_SECRET")];
+        return vec![off(
+            "Outlook",
+            "MICROSOFT_CLIENT_ID and MICROSOFT_CLIENT_SECRET",
+        )];
     };
     let Ok(http) = http::client() else {
         return vec![no_client()];
@@ -51,7 +59,12 @@ pub(super) async fn microsoft(web: &HttpConfig, config: Option<&MicrosoftConfig>
     );
     vec![
         redirect("Outlook", &microsoft.redirect_uri, web),
-        credentials("Outlook", &client, "the Azure portal, under App registrations").await,
+        credentials(
+            "Outlook",
+            &client,
+            "the Azure portal, under App registrations",
+        )
+        .await,
     ]
 }
 

@@ -56,7 +56,10 @@ async fn stored_tokens(store: &Store, keys: &KeyRing) -> Finding {
         let Some(last) = page.last() else { break };
         after = Some(last.connection_id);
         for stored in page {
-            let texts = [(&stored.sealed.access, ACCESS), (&stored.sealed.refresh, REFRESH)];
+            let texts = [
+                (&stored.sealed.access, ACCESS),
+                (&stored.sealed.refresh, REFRESH),
+            ];
             let opened = texts.into_iter().find_map(|(text, column)| {
                 let context = seal_context(stored.connection_id, column);
                 keys.open(&Sealed::from_stored(text.clone()), context).err()
@@ -68,7 +71,10 @@ async fn stored_tokens(store: &Store, keys: &KeyRing) -> Finding {
         }
     }
     if unreadable.is_empty() {
-        return Finding::good("stored tokens", format!("{readable} connections, all readable"));
+        return Finding::good(
+            "stored tokens",
+            format!("{readable} connections, all readable"),
+        );
     }
     let reasons: Vec<String> = unreadable
         .iter()
