@@ -1,10 +1,14 @@
 //! Keeps coaches' Google and Outlook calendars in step with their appointments.
 
 mod actor_slot;
+pub mod api;
 pub mod cli;
 pub mod config;
 pub mod connections;
+pub mod daemon;
 pub mod dashboard;
+pub mod demo;
+pub mod doctor;
 pub mod domain;
 pub mod health;
 mod housekeeper;
@@ -17,3 +21,4 @@ pub mod security;
 pub mod simulator;
 pub mod store;
 pub mod telemetry;
+pub mod token_rotation;
