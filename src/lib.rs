@@ -1,9 +1,12 @@
 //! Keeps coaches' Google and Outlook calendars in step with their appointments.
 
 mod actor_slot;
+pub mod api;
 pub mod cli;
 pub mod config;
 pub mod connections;
+pub mod daemon;
+pub mod doctor;
 pub mod domain;
 pub mod health;
 mod housekeeper;
@@ -16,3 +19,4 @@ pub mod security;
 pub mod simulator;
 pub mod store;
 pub mod telemetry;
+pub mod token_rotation;

@@ -55,7 +55,7 @@ pub struct ConnectionSnapshot {
 
 /// Shared by the registry, the supervisor and the worker of one connection.
 #[derive(Debug)]
-pub struct Record {
+pub(super) struct Record {
     inner: Mutex<ConnectionSnapshot>,
     rounds: AtomicU64,
     /// A hint is in the worker's mailbox already: one is enough, and keeps the mailbox small.

@@ -70,12 +70,6 @@ impl TokenKeeper {
         self.open.as_ref().map(|open| &open.access)
     }
 
-    /// Somebody else replaced the tokens: those held are of no use.
-    pub(super) fn forget(&mut self) {
-        self.open = None;
-        self.refused = false;
-    }
-
     /// The provider refused the access token: the next use refreshes it first.
     pub(super) fn access_refused(&mut self) {
         self.refused = true;

@@ -89,6 +89,48 @@ impl Default for Settings {
     }
 }
 
+/// Settings to change; what is `None` stays as it is.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct SettingsChanges {
+    pub is_sync_enabled: Option<bool>,
+    pub auto_create_events: Option<bool>,
+    pub auto_update_events: Option<bool>,
+    pub include_client_details: Option<bool>,
+    pub add_client_as_attendee: Option<bool>,
+    pub event_title_template: Option<String>,
+    pub event_description_template: Option<String>,
+}
+
+impl SettingsChanges {
+    pub fn applied_to(&self, settings: &Settings) -> Settings {
+        Settings {
+            is_sync_enabled: self.is_sync_enabled.unwrap_or(settings.is_sync_enabled),
+            auto_create_events: self
+                .auto_create_events
+                .unwrap_or(settings.auto_create_events),
+            auto_update_events: self
+                .auto_update_events
+                .unwrap_or(settings.auto_update_events),
+            include_client_details: self
+                .include_client_details
+                .unwrap_or(settings.include_client_details),
+            add_client_as_attendee: self
+                .add_client_as_attendee
+                .unwrap_or(settings.add_client_as_attendee),
+            event_title_template: self
+                .event_title_template
+                .as_ref()
+                .unwrap_or(&settings.event_title_template)
+                .clone(),
+            event_description_template: self
+                .event_description_template
+                .as_ref()
+                .unwrap_or(&settings.event_description_template)
+                .clone(),
+        }
+    }
+}
+
 /// A calendar of a connected account.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Calendar {

@@ -22,7 +22,7 @@ pub use appointment::{
 pub use clock::{Clock, ManualClock, SystemClock, Timestamp};
 pub use connection::{
     Calendar, Connection, ConnectionStatus, DEFAULT_DESCRIPTION_TEMPLATE, DEFAULT_TITLE_TEMPLATE,
-    LastSync, Settings,
+    LastSync, Settings, SettingsChanges,
 };
 pub use content::{EventContent, Fingerprint, Fingerprints, Parts};
 pub use entropy::{Entropy, Jitter, SeededEntropy, SystemEntropy};

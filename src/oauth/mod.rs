@@ -2,9 +2,9 @@
 //!
 //! Owns the requests to the authorize, token and revoke endpoints, what their answers mean, which
 //! scopes are enough, and where the browser may be sent back to. [`OAuthClient`] speaks to one
-//! provider; nothing here keeps state. Leaves to others: storing and sealing tokens, deciding when
-//! to refresh and that only one does so at a time (`connections`), and asking the provider who
-//! signed in (`provider`).
+//! provider and keeps no state; [`ConnectFlow`] carries a coach through a sign-in, from the first
+//! visit to the stored connection. Leaves to others: deciding when to refresh and that only one does
+//! so at a time (`connections`), and how a request and an answer look (`api`).
 
 mod authorize;
 mod callback_error;
@@ -15,6 +15,7 @@ mod grant;
 mod refusal;
 mod return_to;
 mod scopes;
+mod sign_in;
 #[cfg(test)]
 mod tests;
 mod transport;
@@ -26,3 +27,6 @@ pub use endpoints::OAuthEndpoints;
 pub use exchange::ExchangeFailure;
 pub use grant::Grant;
 pub use return_to::{AllowedOrigins, ReturnAddress, ReturnAddressRefused};
+pub use sign_in::{
+    Browser, Callback, ConnectFlow, Ended, Finished, SignInProvider, StartRefused, Started,
+};

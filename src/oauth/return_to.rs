@@ -27,6 +27,10 @@ impl AllowedOrigins {
         Self(web.map(Url::origin).collect())
     }
 
+    pub fn of_origins(origins: Vec<Origin>) -> Self {
+        Self(origins)
+    }
+
     fn allow(&self, url: &Url) -> bool {
         self.0.contains(&url.origin())
     }

@@ -7,6 +7,7 @@
 
 mod content;
 mod event;
+mod explain;
 mod intake;
 mod record;
 mod restart;
@@ -15,6 +16,7 @@ mod template;
 
 pub use content::compose;
 pub use event::{Plan, Situation, WhyNot, plan};
+pub use explain::{Explanation, OpenWork, Standing, SyncState, explain};
 pub use intake::{Outcome, receive};
 pub use record::{absent, intent, live};
 pub use restart::{Restart, RestartPolicy, restart};

@@ -13,7 +13,7 @@ use super::status::open_counts;
 use super::{SealedTokens, Store, StoreError, StoredTokens, tokens};
 use crate::domain::{
     Calendar, CoachId, Connection, ConnectionId, ConnectionStatus, Flags, Priority, ProviderKind,
-    Settings, SyncId, Timestamp,
+    Settings, SettingsChanges, SyncId, Timestamp,
 };
 
 /// A connection with its open work counted.
@@ -138,7 +138,7 @@ impl Store {
     pub async fn change_settings(
         &self,
         id: ConnectionId,
-        settings: &Settings,
+        changes: &SettingsChanges,
         calendar: Option<&Calendar>,
         fresh_sync_id: SyncId,
         max_attempts: i32,
@@ -151,6 +151,8 @@ impl Store {
         if before.status == ConnectionStatus::Disconnected {
             return Ok(None);
         }
+        // Applied here, under the lock: two changes of different settings at once both count.
+        let settings = &changes.applied_to(&before.settings);
         let calendar = calendar.unwrap_or(&before.calendar);
         if *settings == before.settings && *calendar == before.calendar {
             return Ok(Some(SettingsChange {

@@ -1,0 +1,70 @@
+//! Coaches who leave.
+
+use std::sync::Arc;
+
+use poem::web::Data;
+use poem_openapi::param::Path;
+use poem_openapi::payload::Json;
+use poem_openapi::{ApiResponse, Object, OpenApi};
+
+use super::access::Bearer;
+use super::document::Tag;
+use super::problem::{Refused, refusals};
+use super::{ApiState, BASE_PATH};
+use crate::domain::CoachId;
+
+pub(super) struct CoachesApi;
+
+/// A coach who was forgotten.
+#[derive(Debug, Object)]
+struct ForgottenCoach {
+    id: CoachId,
+    /// Connections ended because of it.
+    disconnected: u64,
+}
+
+#[derive(ApiResponse)]
+enum ForgetAnswer {
+    /// Forgotten. Also answered for a coach who was not known.
+    #[oai(status = 202)]
+    Forgotten(Json<ForgottenCoach>),
+}
+
+refusals! {
+    ToForget: [];
+}
+
+#[OpenApi(prefix_path = BASE_PATH, tag = "Tag::Coaches")]
+impl CoachesApi {
+    /// Forget a coach.
+    ///
+    /// Ends every connection, then forgets connections, appointments, mappings and jobs. Events stay
+    /// in the calendars.
+    #[oai(
+        path = "/coaches/:coach_id",
+        method = "delete",
+        operation_id = "forget_coach"
+    )]
+    async fn forget_coach(
+        &self,
+        bearer: Bearer,
+        state: Data<&Arc<ApiState>>,
+        coach_id: Path<CoachId>,
+    ) -> Result<ForgetAnswer, Refused<ToForget>> {
+        bearer.is_platform()?;
+        let connections = state.store.all_connections_of(coach_id.0).await?;
+        let mut disconnected = 0;
+        for id in &connections {
+            if state.flow.end(*id).await?.is_some() {
+                disconnected += 1;
+            }
+        }
+        state.store.forget_coach(coach_id.0).await?;
+        tracing::info!(coach.id = %coach_id.0, caller = %bearer.caller(), "coach forgotten");
+        state.waker.wake(&connections);
+        Ok(ForgetAnswer::Forgotten(Json(ForgottenCoach {
+            id: coach_id.0,
+            disconnected,
+        })))
+    }
+}

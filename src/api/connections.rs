@@ -1,0 +1,344 @@
+//! Connected calendar accounts: what they are set to, how they stand, and their end.
+
+use std::sync::Arc;
+
+use poem::web::Data;
+use poem_openapi::param::Path;
+use poem_openapi::payload::Json;
+use poem_openapi::{ApiResponse, Enum, Object, OpenApi};
+
+use super::access::Bearer;
+use super::body::{JsonBody, Sent};
+use super::document::Tag;
+use super::ports::Unreachable;
+use super::problem::{Code, FieldProblem, Problem, Refused, refusals};
+use super::view::{
+    CalendarList, CalendarView, ConnectionList, ConnectionView, SettingsBody, SyncStatusView,
+    TestReportView,
+};
+use super::{ApiState, BASE_PATH};
+use crate::domain::{
+    AppointmentId, Calendar, CalendarId, CoachId, ConnectionId, FailureCode, SettingsChanges,
+    SyncFailure, SyncId,
+};
+use crate::plan::check_template;
+use crate::store::{self, SyncRefusal};
+
+pub(super) struct ConnectionsApi;
+
+#[derive(Debug, Object)]
+#[oai(deny_unknown_fields)]
+struct SyncRequest {
+    /// Only this appointment.
+    #[oai(nullable)]
+    appointment_id: Option<AppointmentId>,
+}
+
+impl Sent for SyncRequest {}
+
+/// A sync that was started.
+#[derive(Debug, Object)]
+struct StartedSync {
+    sync_id: SyncId,
+    /// Appointments that are carried because of it.
+    queued: u64,
+}
+
+#[derive(ApiResponse)]
+enum SyncAnswer {
+    /// Started. While a full sync is running, it is that one.
+    #[oai(status = 202)]
+    Started(Json<StartedSync>),
+}
+
+#[derive(Clone, Copy, Debug, Enum)]
+#[oai(rename_all = "snake_case")]
+enum EndedStatus {
+    Disconnected,
+}
+
+/// A connection that was ended.
+#[derive(Debug, Object)]
+struct EndedConnection {
+    id: ConnectionId,
+    status: EndedStatus,
+    /// Whether the provider has no grant of ours any more. Microsoft offers no way to end one; Google's
+    /// is left alone while another connection uses the account.
+    provider_access_revoked: bool,
+}
+
+refusals! {
+    OfCoach: [];
+    OfConnection: [ConnectionNotFound];
+    ToChange: [
+        ConnectionNotFound, InvalidBody, PayloadTooLarge, UnsupportedMediaType, InvalidSettings,
+        NeedsReauth, ConnectionBusy, ProviderUnavailable, ProviderRateLimited, ProviderFailed,
+    ];
+    ToSync: [
+        ConnectionNotFound, AppointmentNotFound, InvalidBody, PayloadTooLarge,
+        UnsupportedMediaType, SyncDisabled, NeedsReauth,
+    ];
+    ToTest: [ConnectionNotFound, ConnectionBusy];
+    ToAskProvider: [
+        ConnectionNotFound, NeedsReauth, ConnectionBusy, ProviderUnavailable, ProviderRateLimited,
+        ProviderFailed,
+    ];
+}
+
+#[OpenApi(prefix_path = BASE_PATH, tag = "Tag::Connections")]
+impl ConnectionsApi {
+    /// Connections of a coach.
+    ///
+    /// Active ones and ones that need attention; ended ones are left out.
+    #[oai(
+        path = "/connections/:id",
+        method = "get",
+        operation_id = "list_connections"
+    )]
+    async fn list_connections(
+        &self,
+        bearer: Bearer,
+        state: Data<&Arc<ApiState>>,
+        /// Here the id of a **coach**; everywhere else below `/connections` that of a connection.
+        id: Path<CoachId>,
+    ) -> Result<Json<ConnectionList>, Refused<OfCoach>> {
+        bearer.may_name(id.0)?;
+        let found = state.store.connections_of(id.0).await?;
+        let connections = found.into_iter().map(ConnectionView::from).collect();
+        Ok(Json(ConnectionList { connections }))
+    }
+
+    /// Change settings of a connection.
+    ///
+    /// What is not given stays as it is. What the change means for events is carried at once.
+    #[oai(
+        path = "/connections/:id",
+        method = "put",
+        operation_id = "update_connection"
+    )]
+    async fn update_connection(
+        &self,
+        bearer: Bearer,
+        state: Data<&Arc<ApiState>>,
+        id: Path<ConnectionId>,
+        body: JsonBody<SettingsBody>,
+    ) -> Result<Json<ConnectionView>, Refused<ToChange>> {
+        let before = visible(&bearer, &state, id.0).await?;
+        let (changes, calendar_id) = body.0.into_parts();
+        check_templates(&changes)?;
+        let calendar = match calendar_id {
+            Some(wanted) if wanted != before.connection.calendar.id => {
+                Some(writable_calendar(&state, id.0, wanted).await?)
+            }
+            Some(_) | None => None,
+        };
+        let now = state.clock.now();
+        let fresh_sync_id = SyncId::generate(now, &*state.entropy);
+        let changed = state
+            .store
+            .change_settings(
+                id.0,
+                &changes,
+                calendar.as_ref(),
+                fresh_sync_id,
+                state.max_attempts,
+                now,
+            )
+            .await?;
+        if changed.is_none() {
+            return Err(Code::ConnectionNotFound.into());
+        }
+        state.waker.wake(&[id.0]);
+        let after = visible(&bearer, &state, id.0).await?;
+        Ok(Json(after.into()))
+    }
+
+    /// End a connection.
+    ///
+    /// Its tokens are wiped here and, where it can be done, revoked at the provider. Its events stay
+    /// in the calendar.
+    #[oai(
+        path = "/connections/:id",
+        method = "delete",
+        operation_id = "disconnect"
+    )]
+    async fn disconnect(
+        &self,
+        bearer: Bearer,
+        state: Data<&Arc<ApiState>>,
+        id: Path<ConnectionId>,
+    ) -> Result<Json<EndedConnection>, Refused<OfConnection>> {
+        visible(&bearer, &state, id.0).await?;
+        let Some(ended) = state.flow.end(id.0).await? else {
+            return Err(Code::ConnectionNotFound.into());
+        };
+        tracing::info!(connection.id = %id.0, caller = %bearer.caller(), "connection ended");
+        state.waker.wake(&[id.0]);
+        Ok(Json(EndedConnection {
+            id: id.0,
+            status: EndedStatus::Disconnected,
+            provider_access_revoked: ended.revoked,
+        }))
+    }
+
+    /// Sync now: everything, or one appointment.
+    ///
+    /// Applies everything, the switches for creating and updating aside. Starts at once; while a full
+    /// sync is running, the same `sync_id` comes back.
+    #[oai(
+        path = "/connections/:id/sync",
+        method = "post",
+        operation_id = "sync_now"
+    )]
+    async fn sync_now(
+        &self,
+        bearer: Bearer,
+        state: Data<&Arc<ApiState>>,
+        id: Path<ConnectionId>,
+        body: JsonBody<Option<SyncRequest>>,
+    ) -> Result<SyncAnswer, Refused<ToSync>> {
+        visible(&bearer, &state, id.0).await?;
+        let now = state.clock.now();
+        let started = state
+            .store
+            .sync_now(
+                id.0,
+                body.0.and_then(|request| request.appointment_id),
+                SyncId::generate(now, &*state.entropy),
+                state.max_attempts,
+                now,
+            )
+            .await?;
+        let started = started.map_err(|refusal| match refusal {
+            SyncRefusal::NotFound => Code::ConnectionNotFound,
+            SyncRefusal::SyncDisabled => Code::SyncDisabled,
+            SyncRefusal::NeedsReauth => Code::NeedsReauth,
+            SyncRefusal::UnknownAppointment => Code::AppointmentNotFound,
+        })?;
+        state.waker.wake(&[id.0]);
+        Ok(SyncAnswer::Started(Json(StartedSync {
+            sync_id: started.sync_id,
+            queued: started.queued,
+        })))
+    }
+
+    /// Try a connection with a live call.
+    #[oai(
+        path = "/connections/:id/test",
+        method = "post",
+        operation_id = "test_connection"
+    )]
+    async fn test_connection(
+        &self,
+        bearer: Bearer,
+        state: Data<&Arc<ApiState>>,
+        id: Path<ConnectionId>,
+    ) -> Result<Json<TestReportView>, Refused<ToTest>> {
+        visible(&bearer, &state, id.0).await?;
+        let report = state.live.test(id.0).await.map_err(unreachable)?;
+        Ok(Json(report.into()))
+    }
+
+    /// How the work of a connection stands.
+    #[oai(
+        path = "/connections/:id/sync-status",
+        method = "get",
+        operation_id = "get_sync_status"
+    )]
+    async fn get_sync_status(
+        &self,
+        bearer: Bearer,
+        state: Data<&Arc<ApiState>>,
+        id: Path<ConnectionId>,
+    ) -> Result<Json<SyncStatusView>, Refused<OfConnection>> {
+        let view = visible(&bearer, &state, id.0).await?;
+        let status = state.store.sync_status(id.0).await?;
+        Ok(Json(SyncStatusView::new(view.connection, status)))
+    }
+
+    /// Calendars of the account that can be written to.
+    #[oai(
+        path = "/connections/:id/calendars",
+        method = "get",
+        operation_id = "list_calendars"
+    )]
+    async fn list_calendars(
+        &self,
+        bearer: Bearer,
+        state: Data<&Arc<ApiState>>,
+        id: Path<ConnectionId>,
+    ) -> Result<Json<CalendarList>, Refused<ToAskProvider>> {
+        let view = visible(&bearer, &state, id.0).await?;
+        let found = state.live.calendars(id.0).await.map_err(unreachable)?;
+        let found = found.map_err(|failure| Problem::of_provider(&failure, state.clock.now()))?;
+        let selected = &view.connection.calendar.id;
+        let calendars = found
+            .into_iter()
+            .map(|calendar| CalendarView::new(calendar, selected))
+            .collect();
+        Ok(Json(CalendarList { calendars }))
+    }
+}
+
+/// The connection, if it is the caller's to see: another's looks like none.
+async fn visible(
+    bearer: &Bearer,
+    state: &ApiState,
+    id: ConnectionId,
+) -> Result<store::ConnectionView, Problem> {
+    let found = state.store.connection(id).await?;
+    found
+        .filter(|view| bearer.sees(view.connection.coach_id))
+        .ok_or_else(|| Problem::new(Code::ConnectionNotFound))
+}
+
+fn unreachable(why: Unreachable) -> Problem {
+    match why {
+        Unreachable::Busy => Problem::new(Code::ConnectionBusy),
+        Unreachable::NotFound => Problem::new(Code::ConnectionNotFound),
+    }
+}
+
+fn check_templates(changes: &SettingsChanges) -> Result<(), Problem> {
+    let templates = [
+        ("/event_title_template", &changes.event_title_template),
+        (
+            "/event_description_template",
+            &changes.event_description_template,
+        ),
+    ];
+    let mut errors = Vec::new();
+    for (pointer, template) in templates {
+        let checked = template.as_deref().map_or(Ok(()), check_template);
+        if let Err(error) = checked {
+            errors.push(FieldProblem {
+                pointer: pointer.to_owned(),
+                detail: error.to_string(),
+            });
+        }
+    }
+    if errors.is_empty() {
+        Ok(())
+    } else {
+        Err(Problem::new(Code::InvalidSettings).with_errors(errors))
+    }
+}
+
+async fn writable_calendar(
+    state: &ApiState,
+    id: ConnectionId,
+    wanted: CalendarId,
+) -> Result<Calendar, Problem> {
+    let refused = |why: &str| Problem::new(Code::InvalidSettings).at("/calendar_id", why);
+    match state.live.calendar(id, wanted).await.map_err(unreachable)? {
+        Ok(Some(calendar)) => Ok(calendar),
+        Ok(None) => Err(refused("the account has no such calendar")),
+        Err(SyncFailure::Permanent { code, .. }) if code == FailureCode::CalendarNotFound => {
+            Err(refused("the account has no such calendar"))
+        }
+        Err(SyncFailure::Permanent { code, .. }) if code == FailureCode::CalendarReadOnly => {
+            Err(refused("the calendar cannot be written to"))
+        }
+        Err(failure) => Err(Problem::of_provider(&failure, state.clock.now())),
+    }
+}

@@ -1,0 +1,54 @@
+//! Where a page ended, as a word that clients hand back and need not understand.
+
+use chrono::DateTime;
+use data_encoding::BASE64URL_NOPAD;
+use uuid::Uuid;
+
+use super::problem::{Code, Problem};
+use crate::domain::Timestamp;
+
+/// Rows of a page whose size was not asked for.
+pub(super) const DEFAULT_LIMIT: u64 = 50;
+
+const BYTES: usize = 8 + 16;
+
+pub(super) fn write(at: Timestamp, id: Uuid) -> String {
+    let mut bytes = [0_u8; BYTES];
+    bytes[..8].copy_from_slice(&at.timestamp_micros().to_be_bytes());
+    bytes[8..].copy_from_slice(id.as_bytes());
+    BASE64URL_NOPAD.encode(&bytes)
+}
+
+pub(super) fn read(text: &str) -> Result<(Timestamp, Uuid), Problem> {
+    decode(text).ok_or_else(|| Problem::new(Code::InvalidCursor))
+}
+
+fn decode(text: &str) -> Option<(Timestamp, Uuid)> {
+    let bytes = BASE64URL_NOPAD.decode(text.as_bytes()).ok()?;
+    let (at, id) = bytes.split_at_checked(8)?;
+    let at = DateTime::from_timestamp_micros(i64::from_be_bytes(at.try_into().ok()?))?;
+    Some((at, Uuid::from_slice(id).ok()?))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_cursor_leads_back_to_its_place_and_nothing_else_is_one() {
+        let at: Timestamp = "2026-11-01T12:00:00.000001Z".parse().expect("an instant");
+        let id = Uuid::from_u128(7);
+        assert_eq!(decode(&write(at, id)), Some((at, id)));
+        for text in [
+            "",
+            "x",
+            "AAAA",
+            &"A".repeat(33),
+            "////////////////////////////////",
+        ] {
+            assert!(read(text).is_err(), "{text}");
+        }
+        let far = BASE64URL_NOPAD.encode(&[0x7f; BYTES]);
+        assert!(read(&far).is_err());
+    }
+}

@@ -1,0 +1,120 @@
+//! What happens to every request, whatever it asks for.
+//!
+//! Owns the request id, the time limit, the safety net for panics, the form of errors, the headers
+//! every answer carries, CORS, and one log line per request. No query string and no body is logged:
+//! they hold codes, states and client details.
+
+mod cors;
+mod headers;
+mod request_id;
+
+use std::panic::AssertUnwindSafe;
+use std::sync::Arc;
+use std::time::Duration;
+
+use futures::FutureExt;
+use poem::http::{Method, header};
+use poem::{Endpoint, IntoResponse, PathPattern, Request, Response};
+use poem_openapi::OperationId;
+use tracing::Instrument;
+
+use self::cors::Cors;
+use self::request_id::RequestId;
+use super::ApiState;
+use super::problem::{Code, Problem, problem_of};
+
+/// How long a request may take, its body's journey included.
+const TIME_LIMIT: Duration = Duration::from_secs(30);
+
+/// The outermost layer.
+pub(super) struct Edge<E> {
+    inner: E,
+    state: Arc<ApiState>,
+    cors: Cors,
+}
+
+impl<E> Edge<E> {
+    pub(super) fn new(inner: E, state: Arc<ApiState>) -> Self {
+        let cors = Cors::new(&state.web.allowed_origins());
+        Self { inner, state, cors }
+    }
+}
+
+impl<E: Endpoint> Endpoint for Edge<E> {
+    type Output = Response;
+
+    async fn call(&self, mut request: Request) -> poem::Result<Response> {
+        let began = self.state.clock.monotonic();
+        let id = RequestId::of(&request, &*self.state.entropy);
+        let method = request.method().clone();
+        let origin = self.cors.allowed_origin(request.headers());
+        let is_api = headers::is_api(request.uri().path());
+        request.set_data(self.state.clone());
+
+        let mut response = match self.cors.preflight(&request) {
+            Some(answer) => answer,
+            None => {
+                let span = tracing::info_span!("request", request_id = id.as_str());
+                self.answer(request, &id).instrument(span).await
+            }
+        };
+        headers::secure(response.headers_mut(), is_api);
+        self.cors.mark(response.headers_mut(), origin);
+        response
+            .headers_mut()
+            .insert(request_id::HEADER, id.header_value());
+        let latency = self.state.clock.monotonic().saturating_sub(began);
+        log(&method, &response, &id, latency);
+        Ok(response)
+    }
+}
+
+impl<E: Endpoint> Edge<E> {
+    async fn answer(&self, request: Request, id: &RequestId) -> Response {
+        let answering = AssertUnwindSafe(self.inner.call(request)).catch_unwind();
+        let error = match tokio::time::timeout(TIME_LIMIT, answering).await {
+            Ok(Ok(Ok(response))) => return response.into_response(),
+            Ok(Ok(Err(error))) => error,
+            // The panic's own text goes where the panic hook writes.
+            Ok(Err(_)) => Problem::new(Code::Internal).into(),
+            Err(_) => Problem::new(Code::Timeout).into(),
+        };
+        let pattern = error.data::<PathPattern>().cloned();
+        let operation = error.data::<OperationId>().map(|id| OperationId(id.0));
+        let problem = problem_of(error);
+        if problem.code.status().is_server_error() {
+            tracing::error!(
+                request_id = id.as_str(),
+                code = problem.code.as_str(),
+                error = &problem as &dyn std::error::Error,
+                "request failed"
+            );
+        }
+        let mut response = problem.into_response(id.as_str());
+        if let Some(pattern) = pattern {
+            response.set_data(pattern);
+        }
+        if let Some(operation) = operation {
+            response.set_data(operation);
+        }
+        response
+    }
+}
+
+fn log(method: &Method, response: &Response, id: &RequestId, latency: Duration) {
+    let route = response.data::<PathPattern>().map(|pattern| &*pattern.0);
+    let operation = response.data::<OperationId>().map(|operation| operation.0);
+    tracing::info!(
+        request_id = id.as_str(),
+        %method,
+        route = route.unwrap_or("none"),
+        operation = operation.unwrap_or("none"),
+        status = response.status().as_u16(),
+        latency_ms = u64::try_from(latency.as_millis()).unwrap_or(u64::MAX),
+        body_bytes = response
+            .headers()
+            .get(header::CONTENT_LENGTH)
+            .and_then(|length| length.to_str().ok()),
+        "request answered"
+    );
+}

@@ -1,0 +1,75 @@
+//! The control plane: HTTP in, JSON out, described by its own OpenAPI document.
+//!
+//! Owns the form of requests, answers and errors, who may do what, and which store function or port
+//! a request leads to. An operation reads, asks one thing and converts; decisions are in `plan`, rows
+//! in `store`, sign-ins in `oauth`, and what runs is behind [`ports`]: no actor is named here.
+//!
+//! One file per tag. Every operation names the problems it may answer (see `problem`), and takes a
+//! `Bearer` unless anyone may call it.
+
+mod access;
+mod appointments;
+mod body;
+mod coaches;
+mod connect;
+mod connections;
+mod cursor;
+mod document;
+mod edge;
+mod health;
+pub mod ports;
+mod problem;
+mod queue;
+#[cfg(test)]
+mod tests;
+mod time;
+mod view;
+
+use std::sync::Arc;
+
+use poem::{Endpoint, IntoEndpoint, Response, Route};
+
+pub use document::document;
+pub use time::UtcTime;
+
+use self::ports::{Health, LiveConnections, Waker};
+use crate::config::HttpConfig;
+use crate::domain::{Clock, Entropy};
+use crate::oauth::ConnectFlow;
+use crate::security::api_token::Verifier;
+use crate::store::Store;
+
+/// Under which everything but health, metrics, documents and pages lies.
+pub const BASE_PATH: &str = "/api/calendar-integration";
+
+/// Everything an operation may need.
+pub struct ApiState {
+    pub store: Store,
+    pub verifier: Arc<Verifier>,
+    pub flow: Arc<ConnectFlow>,
+    pub waker: Arc<dyn Waker>,
+    pub live: Arc<dyn LiveConnections>,
+    pub health: Arc<dyn Health>,
+    pub clock: Arc<dyn Clock>,
+    pub entropy: Arc<dyn Entropy>,
+    /// How browsers reach us, and from which pages.
+    pub web: HttpConfig,
+    /// Failed attempts before a job is given up.
+    pub max_attempts: i32,
+}
+
+impl std::fmt::Debug for ApiState {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("ApiState").finish_non_exhaustive()
+    }
+}
+
+/// The whole HTTP surface. `pages` are served beside the API, such as `/dashboard`.
+pub fn service(state: ApiState, pages: Route) -> impl Endpoint<Output = Response> + 'static {
+    let api = document::service();
+    let routes = pages
+        .at("/openapi.json", document::json_endpoint())
+        .at("/docs", document::page_endpoint(&api))
+        .nest("/", api.into_endpoint());
+    edge::Edge::new(routes, Arc::new(state))
+}

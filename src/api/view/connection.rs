@@ -1,0 +1,273 @@
+//! A connected calendar account: its settings and how its work stands.
+
+use poem_openapi::Object;
+
+use super::JobView;
+use crate::api::UtcTime;
+use crate::api::body::Sent;
+use crate::api::ports::TestReport;
+use crate::domain::{
+    Calendar, CalendarId, CoachId, ConnectionId, ConnectionStatus, LastSync, ProviderKind,
+    SettingsChanges, SyncId,
+};
+use crate::store;
+
+/// One calendar account a coach connected. Never holds tokens.
+#[derive(Debug, Object)]
+#[oai(rename = "Connection")]
+pub(in crate::api) struct ConnectionView {
+    id: ConnectionId,
+    coach_id: CoachId,
+    provider: ProviderKind,
+    account_email: String,
+    /// Where new events go.
+    calendar_id: String,
+    calendar_name: String,
+    #[oai(nullable)]
+    calendar_time_zone: Option<String>,
+    status: ConnectionStatus,
+    /// Why it is not active, in words for the coach.
+    #[oai(nullable)]
+    status_reason: Option<String>,
+    is_sync_enabled: bool,
+    auto_create_events: bool,
+    auto_update_events: bool,
+    include_client_details: bool,
+    /// Whether the client is a guest of the event while client details are on. Outlook mails every
+    /// guest an invitation and cannot be told not to.
+    add_client_as_attendee: bool,
+    event_title_template: String,
+    event_description_template: String,
+    #[oai(nullable)]
+    last_sync_at: Option<UtcTime>,
+    last_sync_status: LastSync,
+    #[oai(nullable)]
+    last_sync_error: Option<String>,
+    /// Appointments waiting to be carried or being carried.
+    pending: u64,
+    /// Appointments given up.
+    failed: u64,
+    created_at: UtcTime,
+    updated_at: UtcTime,
+}
+
+impl From<store::ConnectionView> for ConnectionView {
+    fn from(view: store::ConnectionView) -> Self {
+        let store::ConnectionView {
+            connection,
+            pending,
+            failed,
+        } = view;
+        let settings = connection.settings;
+        Self {
+            id: connection.id,
+            coach_id: connection.coach_id,
+            provider: connection.provider,
+            account_email: connection.account_email,
+            calendar_id: connection.calendar.id.0,
+            calendar_name: connection.calendar.name,
+            calendar_time_zone: connection
+                .calendar
+                .time_zone
+                .map(|zone| zone.name().to_owned()),
+            status: connection.status,
+            status_reason: connection.status_reason,
+            is_sync_enabled: settings.is_sync_enabled,
+            auto_create_events: settings.auto_create_events,
+            auto_update_events: settings.auto_update_events,
+            include_client_details: settings.include_client_details,
+            add_client_as_attendee: settings.add_client_as_attendee,
+            event_title_template: settings.event_title_template,
+            event_description_template: settings.event_description_template,
+            last_sync_at: connection.last_sync_at.map(UtcTime),
+            last_sync_status: connection.last_sync_status,
+            last_sync_error: connection.last_sync_error,
+            pending,
+            failed,
+            created_at: connection.created_at.into(),
+            updated_at: connection.updated_at.into(),
+        }
+    }
+}
+
+/// Connections of a coach, oldest first.
+#[derive(Debug, Object)]
+pub(in crate::api) struct ConnectionList {
+    pub(in crate::api) connections: Vec<ConnectionView>,
+}
+
+/// Settings to change; what is absent or null stays as it is.
+#[derive(Debug, Object)]
+#[oai(rename = "ConnectionSettings", deny_unknown_fields)]
+pub(in crate::api) struct SettingsBody {
+    /// Off: nothing is carried. Turning it on catches up.
+    #[oai(nullable)]
+    is_sync_enabled: Option<bool>,
+    /// Off: new appointments are added only by "Sync now".
+    #[oai(nullable)]
+    auto_create_events: Option<bool>,
+    /// Off: changes and cancellations are carried only by "Sync now".
+    #[oai(nullable)]
+    auto_update_events: Option<bool>,
+    /// Turning it off takes client details out of every event already written.
+    #[oai(nullable)]
+    include_client_details: Option<bool>,
+    /// Whether the client is a guest of the event while client details are on. Outlook mails every
+    /// guest an invitation and cannot be told not to.
+    #[oai(nullable)]
+    add_client_as_attendee: Option<bool>,
+    /// Text with `{placeholders}`: client_name, client_email, notes, starts_at, ends_at,
+    /// duration_minutes, time_zone, meeting_url, location, appointment_id.
+    #[oai(nullable)]
+    event_title_template: Option<String>,
+    /// As the title's.
+    #[oai(nullable)]
+    event_description_template: Option<String>,
+    /// A calendar of the account that can be written to. Events that have not ended move there.
+    #[oai(nullable, validator(min_length = 1, max_length = 1024))]
+    calendar_id: Option<String>,
+}
+
+impl Sent for SettingsBody {}
+
+impl SettingsBody {
+    /// The change of settings, and the calendar asked for.
+    pub(in crate::api) fn into_parts(self) -> (SettingsChanges, Option<CalendarId>) {
+        let changes = SettingsChanges {
+            is_sync_enabled: self.is_sync_enabled,
+            auto_create_events: self.auto_create_events,
+            auto_update_events: self.auto_update_events,
+            include_client_details: self.include_client_details,
+            add_client_as_attendee: self.add_client_as_attendee,
+            event_title_template: self.event_title_template,
+            event_description_template: self.event_description_template,
+        };
+        (changes, self.calendar_id.map(CalendarId))
+    }
+}
+
+/// A calendar of the account.
+#[derive(Debug, Object)]
+#[oai(rename = "Calendar")]
+pub(in crate::api) struct CalendarView {
+    id: String,
+    name: String,
+    /// IANA name; absent where the provider says none.
+    #[oai(nullable)]
+    time_zone: Option<String>,
+    primary: bool,
+    /// Whether new events go there.
+    selected: bool,
+}
+
+impl CalendarView {
+    pub(in crate::api) fn new(calendar: Calendar, selected: &CalendarId) -> Self {
+        Self {
+            selected: calendar.id == *selected,
+            id: calendar.id.0,
+            name: calendar.name,
+            time_zone: calendar.time_zone.map(|zone| zone.name().to_owned()),
+            primary: calendar.primary,
+        }
+    }
+}
+
+/// Calendars that can be written to.
+#[derive(Debug, Object)]
+pub(in crate::api) struct CalendarList {
+    pub(in crate::api) calendars: Vec<CalendarView>,
+}
+
+/// How a connection fared when it was tried.
+#[derive(Debug, Object)]
+#[oai(rename = "TestReport")]
+pub(in crate::api) struct TestReportView {
+    ok: bool,
+    #[oai(nullable)]
+    calendar_name: Option<String>,
+    account_email: String,
+    latency_ms: u64,
+    #[oai(nullable)]
+    problem: Option<TestProblem>,
+}
+
+/// What is wrong with a connection.
+#[derive(Debug, Object)]
+pub(in crate::api) struct TestProblem {
+    /// Stable word.
+    code: String,
+    detail: String,
+}
+
+impl From<TestReport> for TestReportView {
+    fn from(report: TestReport) -> Self {
+        Self {
+            ok: report.ok,
+            calendar_name: report.calendar_name,
+            account_email: report.account_email,
+            latency_ms: u64::try_from(report.latency.as_millis()).unwrap_or(u64::MAX),
+            problem: report.problem.map(|(code, detail)| TestProblem {
+                code: code.as_str().to_owned(),
+                detail,
+            }),
+        }
+    }
+}
+
+/// A full sync under way.
+#[derive(Debug, Object)]
+#[oai(rename = "SyncProgress")]
+pub(in crate::api) struct ProgressView {
+    sync_id: SyncId,
+    total: u64,
+    done: u64,
+    failed: u64,
+}
+
+/// How the work of a connection stands.
+#[derive(Debug, Object)]
+#[oai(rename = "SyncStatus")]
+pub(in crate::api) struct SyncStatusView {
+    #[oai(nullable)]
+    last_sync_at: Option<UtcTime>,
+    last_sync_status: LastSync,
+    #[oai(nullable)]
+    last_sync_error: Option<String>,
+    /// Waiting to be carried.
+    pending: u64,
+    /// Being carried now.
+    processing: u64,
+    /// Given up.
+    failed: u64,
+    /// Events in the calendar.
+    synced: u64,
+    /// The full sync under way, if there is one.
+    #[oai(nullable)]
+    current: Option<ProgressView>,
+    /// Newest first.
+    recent_jobs: Vec<JobView>,
+}
+
+impl SyncStatusView {
+    pub(in crate::api) fn new(
+        connection: crate::domain::Connection,
+        status: store::SyncStatus,
+    ) -> Self {
+        Self {
+            last_sync_at: connection.last_sync_at.map(UtcTime),
+            last_sync_status: connection.last_sync_status,
+            last_sync_error: connection.last_sync_error,
+            pending: status.pending,
+            processing: status.processing,
+            failed: status.failed,
+            synced: status.synced,
+            current: status.current.map(|current| ProgressView {
+                sync_id: current.sync_id,
+                total: current.total,
+                done: current.done,
+                failed: current.failed,
+            }),
+            recent_jobs: status.recent_jobs.into_iter().map(JobView::from).collect(),
+        }
+    }
+}

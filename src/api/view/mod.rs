@@ -1,0 +1,15 @@
+//! How what we hold is written as JSON. Separate from the domain types, so that neither pulls the
+//! other along when it changes.
+
+mod appointment;
+mod connection;
+mod job;
+
+pub(super) use appointment::{
+    AppointmentBody, AppointmentPageView, AppointmentView, BatchBody, ExplainedAppointmentView,
+};
+pub(super) use connection::{
+    CalendarList, CalendarView, ConnectionList, ConnectionView, SettingsBody, SyncStatusView,
+    TestReportView,
+};
+pub(super) use job::{JobPageView, JobView};

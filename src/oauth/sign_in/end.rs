@@ -1,0 +1,58 @@
+//! The end of a connection: forgotten here first, then given back at the provider.
+
+use super::{ConnectFlow, refresh_token};
+use crate::domain::{Connection, ConnectionId};
+use crate::security::Sealed;
+use crate::store::{StoreError, StoredTokens};
+
+/// A connection that was ended.
+#[derive(Clone, Debug)]
+pub struct Ended {
+    /// As it was before.
+    pub connection: Connection,
+    /// Whether the provider has no grant of ours any more.
+    pub revoked: bool,
+}
+
+impl ConnectFlow {
+    /// Ends a connection; `None` if there is none to end. What the provider answers changes nothing
+    /// about that: our copy of the tokens is gone by then.
+    pub async fn end(&self, id: ConnectionId) -> Result<Option<Ended>, StoreError> {
+        let ended = self.store.disconnect(id, self.clock.now()).await?;
+        let Some((connection, tokens, is_shared)) = ended else {
+            return Ok(None);
+        };
+        let revoked = match tokens {
+            // Google's revocation would end the account's other connections as well.
+            Some(tokens) if !is_shared => self.revoke(&connection, tokens).await,
+            Some(_) | None => false,
+        };
+        Ok(Some(Ended {
+            connection,
+            revoked,
+        }))
+    }
+
+    async fn revoke(&self, connection: &Connection, tokens: StoredTokens) -> bool {
+        let Some(clients) = self.providers.get(&connection.provider) else {
+            return false;
+        };
+        let sealed = Sealed::from_stored(tokens.sealed.refresh);
+        let Ok(token) = self.keys.open(&sealed, refresh_token(connection.id)) else {
+            tracing::warn!(connection.id = %connection.id, "tokens could not be opened to be revoked");
+            return false;
+        };
+        match clients.oauth.revoke(&token, &*self.clock).await {
+            Ok(revoked) => revoked,
+            Err(failure) => {
+                tracing::warn!(
+                    connection.id = %connection.id,
+                    provider = %connection.provider,
+                    code = failure.code().as_str(),
+                    "the grant was not revoked at the provider"
+                );
+                false
+            }
+        }
+    }
+}

@@ -1,0 +1,267 @@
+//! The second visit: the provider sends the browser back with a code, or with a refusal.
+
+use std::time::Duration;
+
+use secrecy::SecretString;
+use url::Url;
+
+use super::state::{MAX_STATE_LENGTH, hash};
+use super::{Browser, ConnectFlow, SignInProvider, access_token, refresh_token, verifier};
+use crate::domain::{Calendar, ConnectionId, SyncFailure, SyncId, Timestamp};
+use crate::oauth::{CallbackError, ExchangeFailure, Grant, ReturnAddress};
+use crate::provider::{Access, Account, Budget};
+use crate::security::Sealed;
+use crate::store::{NewConnection, SealedTokens, SignIn, StoreError};
+
+/// Longer than any code either provider documents.
+const MAX_CODE_LENGTH: usize = 4096;
+/// How long the provider may take with all that a callback asks of it: the browser is waiting, and
+/// must be sent back before the request itself runs out of time.
+const PATIENCE: Duration = Duration::from_secs(25);
+/// The account was connected in another browser at the same moment: more often than this it cannot
+/// be, for its id never changes again.
+const CONNECT_ROUNDS: usize = 3;
+
+/// The parameters of the provider's redirect to us.
+#[derive(Default)]
+pub struct Callback {
+    pub state: Option<String>,
+    pub code: Option<SecretString>,
+    pub error: Option<String>,
+}
+
+impl std::fmt::Debug for Callback {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Callback(redacted)")
+    }
+}
+
+/// How a sign-in ended.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Finished {
+    /// Where to send the browser.
+    pub location: Url,
+    pub outcome: Result<ConnectionId, CallbackError>,
+}
+
+/// Why a believed sign-in came to nothing. What the browser is told is decided here; the rest is
+/// for the log.
+#[derive(Debug, thiserror::Error)]
+enum Failure {
+    #[error("the browser was told: {0}")]
+    Told(CallbackError),
+    #[error("the code was not exchanged")]
+    Exchange(#[source] ExchangeFailure),
+    #[error("the account's calendars could not be read")]
+    Calendar(#[source] SyncFailure),
+    #[error("the account has no calendar that can be written to")]
+    NoCalendar,
+    #[error("the provider took too long")]
+    TooSlow,
+    #[error("the verifier cannot be opened with the present keys")]
+    Unreadable(#[source] crate::security::Unreadable),
+    #[error("the connection was not stored")]
+    Store(#[from] StoreError),
+    #[error("the account kept changing its connection")]
+    Unsettled,
+}
+
+impl Failure {
+    fn told(&self) -> CallbackError {
+        match self {
+            Self::Told(error) => *error,
+            Self::Exchange(failure) => failure.callback_error(),
+            Self::Calendar(_) | Self::NoCalendar => CallbackError::CalendarAccessFailed,
+            Self::TooSlow => CallbackError::ProviderError,
+            Self::Unreadable(_) | Self::Store(_) | Self::Unsettled => CallbackError::ExchangeFailed,
+        }
+    }
+}
+
+/// A sign-in is a few calls once in a while, and a coach is waiting: not worth a share of the limits.
+struct Unlimited;
+
+impl Budget for Unlimited {
+    fn charge(&self, _units: u32) -> Result<(), SyncFailure> {
+        Ok(())
+    }
+}
+
+impl ConnectFlow {
+    /// Finishes a sign-in. The browser is sent back whatever happened.
+    pub async fn finish(&self, callback: Callback, browser: Option<Browser>) -> Finished {
+        let sign_in = match self.believed(callback.state.as_deref(), browser).await {
+            Ok(sign_in) => sign_in,
+            // Nothing of such a request can be trusted, the provider and the way back included.
+            Err(error) => {
+                return Finished {
+                    location: self.frontend.failed(error, None),
+                    outcome: Err(error),
+                };
+            }
+        };
+        // Allowed when it was stored; the settings may have changed since.
+        let back = ReturnAddress::parse(&sign_in.return_to, &self.origins)
+            .unwrap_or_else(|_| self.frontend.clone());
+        let provider = sign_in.provider;
+        match self.connect(sign_in, callback).await {
+            Ok(connection_id) => Finished {
+                location: back.connected(provider, connection_id),
+                outcome: Ok(connection_id),
+            },
+            Err(failure) => {
+                let error = failure.told();
+                tracing::warn!(
+                    %provider,
+                    code = %error,
+                    error = &failure as &dyn std::error::Error,
+                    "sign-in failed"
+                );
+                Finished {
+                    location: back.failed(error, Some(provider)),
+                    outcome: Err(error),
+                }
+            }
+        }
+    }
+
+    /// Takes the sign-in that belongs to this state out of the table, so that it works once, and
+    /// sees whether it is this browser's.
+    async fn believed(
+        &self,
+        state: Option<&str>,
+        browser: Option<Browser>,
+    ) -> Result<SignIn, CallbackError> {
+        let state = state
+            .filter(|state| !state.is_empty())
+            .ok_or(CallbackError::MissingParameters)?;
+        if state.len() > MAX_STATE_LENGTH {
+            return Err(CallbackError::InvalidState);
+        }
+        let taken = self.store.take_sign_in(&hash(state)).await;
+        let taken = taken.map_err(|error| {
+            tracing::error!(
+                error = &error as &dyn std::error::Error,
+                "sign-in could not be looked up"
+            );
+            CallbackError::ExchangeFailed
+        })?;
+        taken
+            .filter(|sign_in| {
+                // Both are hashes of secrets: comparing them tells an onlooker nothing.
+                browser.is_some_and(|browser| browser.hash() == sign_in.browser_hash)
+            })
+            .ok_or(CallbackError::InvalidState)
+    }
+
+    async fn connect(&self, sign_in: SignIn, callback: Callback) -> Result<ConnectionId, Failure> {
+        if sign_in.expires_at <= self.clock.now() {
+            return Err(Failure::Told(CallbackError::ExpiredState));
+        }
+        if let Some(error) = callback.error {
+            return Err(Failure::Told(CallbackError::from_provider(&error)));
+        }
+        let code = callback
+            .code
+            .filter(|code| !secrecy::ExposeSecret::expose_secret(code).is_empty())
+            .ok_or(Failure::Told(CallbackError::MissingParameters))?;
+        if secrecy::ExposeSecret::expose_secret(&code).len() > MAX_CODE_LENGTH {
+            return Err(Failure::Told(CallbackError::ExchangeFailed));
+        }
+        let clients = self
+            .providers
+            .get(&sign_in.provider)
+            .ok_or(Failure::Told(CallbackError::ProviderError))?;
+        let sealed = Sealed::from_stored(sign_in.sealed_verifier.clone());
+        let opened = self.keys.open(&sealed, verifier(sign_in.id));
+        let pkce = opened.map_err(Failure::Unreadable)?;
+
+        let asked = tokio::time::timeout(PATIENCE, self.ask(clients, &code, &pkce)).await;
+        let (grant, account, calendar) = asked.map_err(|_| Failure::TooSlow)??;
+        self.settle(&sign_in, grant, account, calendar).await
+    }
+
+    /// Everything that is asked of the provider: access, whose it is, and that its calendar answers.
+    async fn ask(
+        &self,
+        clients: &SignInProvider,
+        code: &SecretString,
+        pkce: &SecretString,
+    ) -> Result<(Grant, Account, Calendar), Failure> {
+        let grant = clients
+            .oauth
+            .exchange(code, pkce, &*self.clock)
+            .await
+            .map_err(Failure::Exchange)?;
+        let access = Access {
+            token: &grant.access_token,
+            budget: &Unlimited,
+        };
+        let account = clients.calendars.account(access).await;
+        let account = account.map_err(Failure::Calendar)?;
+        let calendars = clients.calendars.calendars(access).await;
+        let mut calendars = calendars.map_err(Failure::Calendar)?;
+        let primary = calendars.iter().position(|calendar| calendar.primary);
+        if calendars.is_empty() {
+            return Err(Failure::NoCalendar);
+        }
+        let calendar = calendars.swap_remove(primary.unwrap_or(0));
+        Ok((grant, account, calendar))
+    }
+
+    /// Stores the account under its own id: the one it had before, or a fresh one.
+    async fn settle(
+        &self,
+        sign_in: &SignIn,
+        grant: Grant,
+        account: Account,
+        primary_calendar: Calendar,
+    ) -> Result<ConnectionId, Failure> {
+        let now = self.clock.now();
+        let new = NewConnection {
+            fresh_id: ConnectionId::generate(now, &*self.entropy),
+            fresh_sync_id: SyncId::generate(now, &*self.entropy),
+            coach_id: sign_in.coach_id,
+            provider: sign_in.provider,
+            account_id: account.id,
+            account_email: account.email,
+            primary_calendar,
+            max_attempts: self.max_attempts,
+            now,
+        };
+        let refresh = grant
+            .refresh_token
+            .ok_or(Failure::Exchange(ExchangeFailure::NoRefreshToken))?;
+        for _ in 0..CONNECT_ROUNDS {
+            let known = self
+                .store
+                .connection_of_account(new.coach_id, new.provider, &new.account_id)
+                .await?;
+            let id = known.unwrap_or(new.fresh_id);
+            let tokens = self.sealed(id, &grant.access_token, &refresh, grant.expires_at);
+            if let Some(id) = self.store.connect(id, &new, &tokens).await? {
+                return Ok(id);
+            }
+        }
+        Err(Failure::Unsettled)
+    }
+
+    fn sealed(
+        &self,
+        id: ConnectionId,
+        access: &SecretString,
+        refresh: &SecretString,
+        access_expires_at: Timestamp,
+    ) -> SealedTokens {
+        let seal = |secret, context| {
+            self.keys
+                .seal(secret, context, &*self.entropy)
+                .into_string()
+        };
+        SealedTokens {
+            access: seal(access, access_token(id)),
+            refresh: seal(refresh, refresh_token(id)),
+            access_expires_at,
+        }
+    }
+}

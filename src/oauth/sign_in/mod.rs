@@ -1,0 +1,76 @@
+//! From "connect my calendar" to a stored connection, and back out of it.
+//!
+//! Owns what must be remembered between the two visits of a browser ([`start`](ConnectFlow::start)
+//! and [`finish`](ConnectFlow::finish)), what binds them to each other (a single-use state, a cookie)
+//! and the end of a grant ([`end`](ConnectFlow::end)). Leaves the HTTP form of it all to `api`, the
+//! token endpoints to the rest of `oauth`, and the rows to `store`.
+
+mod browser;
+mod end;
+mod finish;
+mod start;
+mod state;
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+pub use browser::Browser;
+pub use end::Ended;
+pub use finish::{Callback, Finished};
+pub use start::{StartRefused, Started};
+
+use super::{AllowedOrigins, OAuthClient, ReturnAddress};
+use crate::domain::{Clock, ConnectionId, Entropy, ProviderKind};
+use crate::provider::CalendarProvider;
+use crate::security::{Context, KeyRing};
+use crate::store::Store;
+
+/// What signing in at one provider needs.
+#[derive(Clone, Debug)]
+pub struct SignInProvider {
+    pub oauth: OAuthClient,
+    pub calendars: Arc<dyn CalendarProvider>,
+}
+
+/// Connects calendar accounts and disconnects them.
+#[derive(Clone, Debug)]
+pub struct ConnectFlow {
+    pub store: Store,
+    pub keys: KeyRing,
+    /// Those that are configured.
+    pub providers: BTreeMap<ProviderKind, SignInProvider>,
+    pub origins: AllowedOrigins,
+    /// Where the browser goes when a sign-in named no address, or cannot be trusted.
+    pub frontend: ReturnAddress,
+    pub clock: Arc<dyn Clock>,
+    pub entropy: Arc<dyn Entropy>,
+    /// Of the jobs of a first sync.
+    pub max_attempts: i32,
+}
+
+/// Where a connection's access token is sealed.
+fn access_token(id: ConnectionId) -> Context {
+    token_context(id, "access_token")
+}
+
+/// Where a connection's refresh token is sealed.
+fn refresh_token(id: ConnectionId) -> Context {
+    token_context(id, "refresh_token")
+}
+
+fn token_context(id: ConnectionId, column: &'static str) -> Context {
+    Context {
+        table: "coach_calendar_connections",
+        column,
+        row: id.0,
+    }
+}
+
+/// Where the verifier of a sign-in is sealed.
+fn verifier(sign_in: uuid::Uuid) -> Context {
+    Context {
+        table: "sign_ins",
+        column: "verifier",
+        row: sign_in,
+    }
+}
