@@ -37,6 +37,8 @@ pub(super) struct Hands {
     pub(super) connection_id: ConnectionId,
     pub(super) tokens: TokenKeeper,
     pub(super) budget: Option<ConnectionBudget>,
+    /// The most rows a round takes: what the provider takes at once.
+    pub(super) batch: usize,
     pub(super) lease: Option<Lease>,
     /// Whether rows may be left that were taken and never settled.
     pub(super) recover: bool,
@@ -99,7 +101,7 @@ impl Hands {
             .into_iter();
 
         let now = context.clock.now();
-        let mut tally = Tally::new(refused);
+        let mut tally = Tally::new(refused.as_ref());
         let settlements: Vec<Settlement> = planned
             .into_iter()
             .map(|row| {
@@ -141,6 +143,7 @@ impl Hands {
             let Some(service) = context.services.get(&claim.connection.provider) else {
                 return self.unconfigured(context, claim).await.map(Opened::Ended);
             };
+            self.batch = service.api.max_batch();
             match claim.connection.status {
                 ConnectionStatus::Active => {}
                 ConnectionStatus::Quarantined => {
@@ -181,15 +184,6 @@ impl Hands {
                     return Ok(Opened::Ended(end));
                 }
             }
-            // A token in its last minutes is ready though a refresh failed.
-            if self.tokens.is_ready(context.clock.now()).is_none() {
-                let now = context.clock.now();
-                let claim = context.store.claim(self.request(context, now)).await?;
-                return Ok(match claim {
-                    Some(claim) => Opened::Claim(Box::new(claim), service),
-                    None => Opened::Ended(RoundEnd::NotOurs),
-                });
-            }
         }
         Ok(Opened::Ended(RoundEnd::Due(Some(
             context.clock.now() + TimeDelta::seconds(1),
@@ -201,12 +195,7 @@ impl Hands {
             connection_id: self.connection_id,
             node: context.node,
             lease_ttl: context.lease_ttl,
-            limit: context
-                .services
-                .values()
-                .map(|service| service.api.max_batch())
-                .max()
-                .unwrap_or(1),
+            limit: self.batch,
             now,
             recover: self.recover,
         }
