@@ -1,7 +1,7 @@
 //! From an answer to what is recorded of it.
 
-use crate::connections::context::WorkerContext;
-use crate::connections::services::Service;
+use super::context::WorkerContext;
+use super::services::Service;
 use crate::domain::{
     EventContent, FailureCode, Flags, LastSync, Mapping, Parts, ReauthReason, Stale, SyncFailure,
     Timestamp,
