@@ -67,10 +67,12 @@ impl Store {
             .await?;
         match known {
             Some(known) if known.id != id => return Ok(None),
-            Some(_) => revive(&tx, id, new, tokens).await?,
+            Some(_) => {
+                lock_leases(&tx, &[id]).await?;
+                revive(&tx, id, new, tokens).await?;
+            }
             None => insert(&tx, id, new, tokens).await?,
         }
-        lock_leases(&tx, &[id]).await?;
         let order = Order {
             priority: Priority::Bulk,
             flags: Flags::CATCH_UP,
