@@ -3,7 +3,11 @@
 //! Owns what is typed and printed; each command's work lies in the module it calls. Exit codes: 0
 //! done, 1 failed, 2 wrong flags or settings.
 
+mod daemon;
+mod doctor;
 mod keys;
+mod migrate;
+mod rotate;
 mod serve;
 mod token;
 
@@ -126,16 +130,22 @@ pub enum KeysCommand {
 /// Carries out `command`.
 pub async fn run(command: Command) -> anyhow::Result<ExitCode> {
     match command {
-        Command::Serve(_) => anyhow::bail!("`serve` is not wired yet"),
+        Command::Serve(args) => daemon::run(args).await,
         Command::Demo(_) => anyhow::bail!("`demo` is not wired yet"),
         Command::Simulator(_) => anyhow::bail!("`simulator` is not wired yet"),
-        Command::Migrate(_) => anyhow::bail!("`migrate` is not wired yet"),
-        Command::Openapi => anyhow::bail!("`openapi` is not wired yet"),
+        Command::Migrate(command) => migrate::run(command).await,
+        Command::Openapi => print_openapi(),
         Command::Keys(KeysCommand::Generate { id }) => keys::generate(id),
-        Command::Keys(KeysCommand::Rotate) => anyhow::bail!("`keys rotate` is not wired yet"),
+        Command::Keys(KeysCommand::Rotate) => rotate::run().await,
         Command::Token(args) => token::run(&args),
-        Command::Doctor => anyhow::bail!("`doctor` is not wired yet"),
+        Command::Doctor => doctor::run().await,
     }
+}
+
+#[expect(clippy::print_stdout, reason = "printing the document is the command")]
+fn print_openapi() -> anyhow::Result<ExitCode> {
+    print!("{}", crate::api::document());
+    Ok(ExitCode::SUCCESS)
 }
 
 #[cfg(test)]

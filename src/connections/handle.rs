@@ -118,6 +118,10 @@ impl ConnectionsHandle {
         registry::snapshots(&self.records)
     }
 
+    pub fn is_running(&self) -> bool {
+        self.registry.is_running()
+    }
+
     fn reach(&self) -> Result<ActorRef<RegistryMsg>, Unreachable> {
         self.registry.get().ok_or(Unreachable::Busy)
     }

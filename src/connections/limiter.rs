@@ -34,7 +34,7 @@ impl GovernorClock for OurClock {
 
 /// A quota that is shared by everyone who holds this.
 #[derive(Debug)]
-pub struct Limiter {
+pub(super) struct Limiter {
     bucket: RateLimiter<NotKeyed, InMemoryState, OurClock, NoOpMiddleware<Nanos>>,
     burst: u32,
     clock: Arc<dyn Clock>,
@@ -42,7 +42,7 @@ pub struct Limiter {
 }
 
 impl Limiter {
-    pub fn new(quota: Quota, scope: RateScope, clock: Arc<dyn Clock>) -> Self {
+    pub(super) fn new(quota: Quota, scope: RateScope, clock: Arc<dyn Clock>) -> Self {
         let burst = (quota.units.get() / 5).max(1);
         let refill = quota.units.get().saturating_sub(burst).max(1);
         let bucket = governor::Quota::with_period(quota.per / refill)
@@ -81,10 +81,10 @@ impl Limiter {
 
 /// The two limits that one connection is under.
 #[derive(Clone, Debug)]
-pub struct ConnectionBudget {
-    pub own: Arc<Limiter>,
+pub(super) struct ConnectionBudget {
+    pub(super) own: Arc<Limiter>,
     /// Absent where the provider limits only the account.
-    pub provider: Option<Arc<Limiter>>,
+    pub(super) provider: Option<Arc<Limiter>>,
 }
 
 impl Budget for ConnectionBudget {

@@ -55,7 +55,7 @@ pub struct ConnectionSnapshot {
 
 /// Shared by the registry, the supervisor and the worker of one connection.
 #[derive(Debug)]
-pub struct Record {
+pub(super) struct Record {
     inner: Mutex<ConnectionSnapshot>,
     rounds: AtomicU64,
     /// A hint is in the worker's mailbox already: one is enough, and keeps the mailbox small.
@@ -115,6 +115,11 @@ impl Record {
     /// Whether the caller is the one to send the hint.
     pub(super) fn first_hint(&self) -> bool {
         !self.hinted.swap(true, Ordering::AcqRel)
+    }
+
+    /// Whether a hint is on its way.
+    pub(super) fn is_hinted(&self) -> bool {
+        self.hinted.load(Ordering::Acquire)
     }
 
     /// The hint was received: what comes from now on needs another.

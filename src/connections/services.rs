@@ -47,6 +47,11 @@ impl Service {
         }
     }
 
+    /// What one account may use.
+    pub fn account_quota(&self) -> Quota {
+        self.account_quota
+    }
+
     /// A budget for one connection; it outlives the connection's worker, so that a crash does not
     /// refill it.
     pub(super) fn budget(&self, clock: &Arc<dyn Clock>) -> ConnectionBudget {

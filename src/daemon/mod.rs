@@ -4,23 +4,33 @@
 //! stopping (HTTP → actors finish their rounds → leases given back → database). No statics: two
 //! daemons in one process start and stop independently.
 
+mod health;
+mod ports;
 mod services;
 
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
+
+use poem::listener::{Acceptor, Listener, TcpAcceptor, TcpListener};
 
 use ractor::ActorRef;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
+use url::Url;
 
+use self::ports::Ports;
+use crate::api::{self, ApiState};
 use crate::config::Config;
 use crate::connections::{ConnectionsHandle, WorkerContext, keep_leases};
 use crate::domain::{Clock, Entropy, NodeId, SystemClock, SystemEntropy};
 use crate::health::Metrics;
+use crate::oauth::{AllowedOrigins, ConnectFlow, ReturnAddress, SignInProvider};
 use crate::plan::Backoff;
 use crate::provider::http;
 use crate::queue::PollerHandle;
 use crate::root::{self, RootMsg, Tree};
+use crate::security::api_token::Verifier;
 use crate::store::{Store, StoreError};
 
 /// What a daemon takes from its surroundings.
@@ -50,7 +60,7 @@ pub enum StartError {
     Actors(#[from] ractor::SpawnErr),
     #[error("BIND_ADDRESS {address} cannot be listened on: {source}")]
     Listen {
-        address: std::net::SocketAddr,
+        address: SocketAddr,
         source: std::io::Error,
     },
 }
@@ -58,18 +68,23 @@ pub enum StartError {
 /// A running daemon.
 #[derive(Debug)]
 pub struct Daemon {
-    context: Arc<WorkerContext>,
-    connections: ConnectionsHandle,
+    ports: Ports,
     root: ActorRef<RootMsg>,
-    poller: PollerHandle,
+    server: JoinHandle<Result<(), std::io::Error>>,
+    stop_server: CancellationToken,
     leases: JoinHandle<()>,
     stop_leases: CancellationToken,
     failed: CancellationToken,
+    address: SocketAddr,
     deadline: Duration,
 }
 
 impl Daemon {
-    pub async fn start_core(config: &Config, surroundings: Surroundings) -> Result<Self, StartError> {
+    /// Migrates the database, starts the actors, then HTTP.
+    ///
+    /// # Errors
+    /// Says which setting, or what around the daemon, is in the way; nothing is left running.
+    pub async fn start(config: Config, surroundings: Surroundings) -> Result<Self, StartError> {
         let Surroundings { clock, entropy } = surroundings;
         let store = Store::open(&config.database.url).await?;
         store.migrate().await?;
@@ -77,36 +92,175 @@ impl Daemon {
             // The only daemon on this file: whoever held leases is dead.
             store.release_leases(None).await?;
         }
+        // Before anything acts, so that a taken port does not end work that has begun.
+        let acceptor = listen(config.http.bind_address).await?;
+        let address = local_address(&acceptor).unwrap_or(config.http.bind_address);
         let http = http::client()?;
-        let context = Arc::new(WorkerContext::new(
-            store,
-            clock.clone(),
-            entropy.clone(),
-            config.keys.clone(),
-            NodeId::generate(clock.now(), entropy.as_ref()),
-            services::services(config, &http, &clock),
-            config.lease_ttl,
-            Backoff {
-                base: config.sync.retry_base,
-                cap: config.sync.retry_cap,
-                max_attempts: i32::try_from(config.sync.max_attempts).unwrap_or(i32::MAX),
-            },
-            Metrics::new(),
-        ));
+        let context = Arc::new(worker_context(&config, store, &http, &clock, &entropy));
+
         let stop_leases = CancellationToken::new();
         let leases = tokio::spawn(keep_leases(context.clone(), stop_leases.clone()));
-        let poller = PollerHandle::new();
-        let connections = ConnectionsHandle::new();
+        let ports = Ports {
+            poller: PollerHandle::new(),
+            connections: ConnectionsHandle::new(),
+            started_at: clock.now(),
+            context,
+        };
         let failed = CancellationToken::new();
         let root = root::start(Tree {
-            context: context.clone(),
-            poller: poller.clone(),
-            connections: connections.clone(),
+            context: ports.context.clone(),
+            poller: ports.poller.clone(),
+            connections: ports.connections.clone(),
             poll_interval: config.sync.poll_interval,
             failed: failed.clone(),
         })
         .await?;
-        Ok(Self { context, connections, root, leases, stop_leases, failed, deadline: config.shutdown_deadline, poller })
+
+        let stop_server = CancellationToken::new();
+        let deadline = config.shutdown_deadline;
+        let service = api::service(api_state(config, &ports, http), poem::Route::new());
+        let stopped = stop_server.clone().cancelled_owned();
+        let server = tokio::spawn(
+            poem::Server::new_with_acceptor(acceptor)
+                .name("control-plane")
+                .run_with_graceful_shutdown(service, stopped, Some(deadline)),
+        );
+        Ok(Self {
+            ports,
+            root,
+            server,
+            stop_server,
+            leases,
+            stop_leases,
+            failed,
+            address,
+            deadline,
+        })
+    }
+
+    /// Where HTTP listens.
+    pub fn address(&self) -> SocketAddr {
+        self.address
+    }
+
+    /// Where HTTP listens, as an address for clients on this machine.
+    pub fn url(&self) -> Url {
+        Url::parse(&format!("http://{}", self.address)).expect("a socket address makes a URL")
+    }
+
+    /// Resolves if the actor tree cannot be kept alive.
+    pub async fn failed(&self) {
+        self.failed.cancelled().await;
+    }
+
+    /// Stops: no new requests, rounds under way finish, leases are given back, the database closes.
+    /// What is not done by the deadline is cut off, which loses nothing.
+    pub async fn shutdown(self) {
+        let started = self.ports.context.clock.monotonic();
+        let left = |clock: &dyn Clock| {
+            self.deadline
+                .saturating_sub(clock.monotonic().saturating_sub(started))
+        };
+        let clock = self.ports.context.clock.clone();
+        self.stop_server.cancel();
+        self.ports.connections.drain(left(clock.as_ref())).await;
+        let _ = self.root.cast(RootMsg::Stop);
+        if tokio::time::timeout(left(clock.as_ref()), self.server)
+            .await
+            .is_err()
+        {
+            tracing::warn!("requests under way were cut off at the deadline");
+        }
+        self.stop_leases.cancel();
+        let _ = self.leases.await;
+        let node = self.ports.context.node;
+        if let Err(error) = self.ports.context.store.release_leases(Some(node)).await {
+            tracing::warn!(error = %error, "leases were not given back; they end by themselves");
+        }
+        self.ports.context.store.clone().close().await;
+        tracing::info!("stopped");
     }
 }
-#[cfg(test)] mod smoke;
+
+async fn listen(address: SocketAddr) -> Result<TcpAcceptor, StartError> {
+    TcpListener::bind(address)
+        .into_acceptor()
+        .await
+        .map_err(|source| StartError::Listen { address, source })
+}
+
+fn local_address(acceptor: &TcpAcceptor) -> Option<SocketAddr> {
+    acceptor
+        .local_addr()
+        .first()
+        .and_then(|local| local.as_socket_addr().copied())
+}
+
+fn worker_context(
+    config: &Config,
+    store: Store,
+    http: &reqwest::Client,
+    clock: &Arc<dyn Clock>,
+    entropy: &Arc<dyn Entropy>,
+) -> WorkerContext {
+    WorkerContext::new(
+        store,
+        clock.clone(),
+        entropy.clone(),
+        config.keys.clone(),
+        NodeId::generate(clock.now(), entropy.as_ref()),
+        services::services(config, http, clock),
+        config.lease_ttl,
+        Backoff {
+            base: config.sync.retry_base,
+            cap: config.sync.retry_cap,
+            max_attempts: i32::try_from(config.sync.max_attempts).unwrap_or(i32::MAX),
+        },
+        Metrics::new(),
+    )
+}
+
+fn api_state(config: Config, ports: &Ports, http: reqwest::Client) -> ApiState {
+    let context = &ports.context;
+    let origins = AllowedOrigins::of_origins(config.http.allowed_origins());
+    let frontend = ReturnAddress::parse(config.http.frontend_url.as_str(), &origins)
+        .expect("the frontend's own origin is allowed");
+    let flow = ConnectFlow {
+        store: context.store.clone(),
+        keys: config.keys,
+        providers: context
+            .services
+            .iter()
+            .map(|(kind, service)| {
+                let provider = SignInProvider {
+                    oauth: service.oauth.clone(),
+                    calendars: service.api.clone(),
+                };
+                (*kind, provider)
+            })
+            .collect(),
+        origins,
+        frontend,
+        clock: context.clock.clone(),
+        entropy: context.entropy.clone(),
+        max_attempts: context.backoff.max_attempts,
+    };
+    let verifier = Verifier::new(
+        config.auth.trust,
+        config.auth.realm,
+        http,
+        context.clock.clone(),
+    );
+    ApiState {
+        store: context.store.clone(),
+        verifier: Arc::new(verifier),
+        flow: Arc::new(flow),
+        waker: Arc::new(ports.clone()),
+        live: Arc::new(ports.clone()),
+        health: Arc::new(ports.clone()),
+        clock: context.clock.clone(),
+        entropy: context.entropy.clone(),
+        web: config.http,
+        max_attempts: context.backoff.max_attempts,
+    }
+}

@@ -10,7 +10,11 @@ use crate::provider::google::{GoogleCalendar, GoogleEndpoints};
 use crate::provider::microsoft::{GraphEndpoints, MicrosoftGraph};
 
 /// The providers whose client id and secret are set.
-pub(super) fn services(config: &Config, http: &reqwest::Client, clock: &Arc<dyn Clock>) -> Services {
+pub(super) fn services(
+    config: &Config,
+    http: &reqwest::Client,
+    clock: &Arc<dyn Clock>,
+) -> Services {
     let mut services = Services::new();
     if let Some(google) = &config.google {
         let api = GoogleCalendar::new(

@@ -1,0 +1,35 @@
+//! `keys rotate`: every stored token under the first key, while the daemon goes on.
+
+use std::process::ExitCode;
+
+use crate::config::{DatabaseConfig, Section, Sources};
+use crate::domain::SystemEntropy;
+use crate::security::KeyRing;
+use crate::store::Store;
+use crate::token_rotation::rotate;
+
+#[expect(clippy::print_stdout, reason = "the outcome is what was asked for")]
+pub(super) async fn run() -> anyhow::Result<ExitCode> {
+    let sources = Sources::of_process([].into());
+    let (database, keys) = <(DatabaseConfig, KeyRing)>::load(&sources)?;
+    let store = Store::open_beside(&database.url).await?;
+    let rotation = rotate(&store, &keys, &SystemEntropy).await?;
+    store.close().await;
+    println!(
+        "{} connections were encrypted anew, {} already were.",
+        rotation.resealed, rotation.current
+    );
+    if rotation.unreadable.is_empty() {
+        println!("The older keys are no longer needed for stored tokens.");
+        return Ok(ExitCode::SUCCESS);
+    }
+    println!(
+        "{} connections cannot be read with these keys; their coaches must sign in again, or the \
+         missing key must be put back:",
+        rotation.unreadable.len()
+    );
+    for (id, why) in &rotation.unreadable {
+        println!("  {id}: {why}");
+    }
+    Ok(ExitCode::FAILURE)
+}

@@ -1,0 +1,195 @@
+//! Readiness and the tree of actors, put together from the records each part keeps.
+
+use super::ports::Ports;
+use crate::api::UtcTime;
+use crate::api::ports::{ActorReport, ActorState, LimiterReport, Readiness, ReadyPart};
+use crate::connections::{ConnectionSnapshot, WorkerState};
+use crate::domain::Timestamp;
+
+pub(super) async fn ready(ports: &Ports) -> Readiness {
+    let mut parts = vec![
+        database(ports).await,
+        poller(ports),
+        part(
+            "supervisors",
+            ports.connections.is_running(),
+            "running",
+            "the connections actor is not running; it is being restarted",
+        ),
+    ];
+    let now = ports.context.clock.now();
+    for (kind, service) in &ports.context.services {
+        let name = format!("provider_{kind}");
+        let (ok, detail) = match service.trouble() {
+            None => (true, "configured".to_owned()),
+            Some(pause) => {
+                let until = pause.until.max(now);
+                let code = pause.code.as_str();
+                let detail = pause.detail;
+                (false, format!("paused until {until} ({code}): {detail}"))
+            }
+        };
+        parts.push(ReadyPart { name, ok, detail });
+    }
+    Readiness {
+        ok: parts.iter().all(|part| part.ok),
+        parts,
+    }
+}
+
+async fn database(ports: &Ports) -> ReadyPart {
+    let answered = ports.context.store.ping().await;
+    let trouble = answered.as_ref().err().map(ToString::to_string);
+    part(
+        "database",
+        answered.is_ok(),
+        "answers",
+        trouble.as_deref().unwrap_or_default(),
+    )
+}
+
+fn poller(ports: &Ports) -> ReadyPart {
+    let seen = ports.poller.snapshot();
+    if !ports.poller.is_running() {
+        return part(
+            "queue_poller",
+            false,
+            "",
+            "not running; it is being restarted",
+        );
+    }
+    match seen.last_error {
+        Some(error) => part("queue_poller", false, "", &error),
+        None => part("queue_poller", true, "running", ""),
+    }
+}
+
+fn part(name: &str, ok: bool, good: &str, bad: &str) -> ReadyPart {
+    ReadyPart {
+        name: name.to_owned(),
+        ok,
+        detail: if ok { good } else { bad }.to_owned(),
+    }
+}
+
+pub(super) fn actors(ports: &Ports) -> ActorReport {
+    let now = ports.context.clock.now();
+    let seen = ports.poller.snapshot();
+    let poller = ActorReport {
+        last_progress_at: seen.last_poll_at.map(UtcTime),
+        last_error: seen.last_error,
+        ..report(
+            "queue_poller",
+            running(ports.poller.is_running()),
+            ports.started_at,
+        )
+    };
+    let mut snapshots = ports.connections.snapshots();
+    snapshots.sort_by_key(|snapshot| (snapshot.since, snapshot.connection_id));
+    let connections = ActorReport {
+        children: snapshots
+            .into_iter()
+            .map(|snapshot| supervisor(ports, snapshot, now))
+            .collect(),
+        ..report(
+            "connections",
+            running(ports.connections.is_running()),
+            ports.started_at,
+        )
+    };
+    ActorReport {
+        id: Some(ports.context.node.to_string()),
+        children: vec![
+            poller,
+            connections,
+            report("housekeeper", ActorState::Running, ports.started_at),
+        ],
+        ..report("daemon", ActorState::Running, ports.started_at)
+    }
+}
+
+fn supervisor(ports: &Ports, seen: ConnectionSnapshot, now: Timestamp) -> ActorReport {
+    let state = match seen.state {
+        WorkerState::Starting => ActorState::Starting,
+        WorkerState::Idle if seen.not_before.is_some_and(|until| until > now) => {
+            ActorState::Waiting
+        }
+        WorkerState::Idle | WorkerState::ElsewhereOwned => ActorState::Idle,
+        WorkerState::Working => ActorState::Running,
+        WorkerState::Restarting => ActorState::Restarting,
+        WorkerState::Quarantined => ActorState::Quarantined,
+    };
+    let lag = seen
+        .due_at
+        .and_then(|due| (now - due).to_std().ok())
+        .map(|lag| lag.as_secs_f64());
+    let limiter = seen
+        .provider
+        .and_then(|provider| ports.context.services.get(&provider))
+        .map(|service| {
+            let quota = service.account_quota();
+            LimiterReport {
+                units: quota.units.get(),
+                window_seconds: quota.per.as_secs_f64(),
+                blocked_until: seen.not_before.filter(|until| *until > now).map(UtcTime),
+            }
+        });
+    let worker = ActorReport {
+        connection_id: Some(seen.connection_id),
+        last_progress_at: seen.last_progress_at.map(UtcTime),
+        last_error: seen.last_error.clone(),
+        lag_seconds: lag,
+        limiter,
+        ..report("connection_worker", state, seen.since)
+    };
+    let has_worker = match seen.state {
+        WorkerState::Restarting | WorkerState::Quarantined => false,
+        WorkerState::Starting
+        | WorkerState::Idle
+        | WorkerState::Working
+        | WorkerState::ElsewhereOwned => true,
+    };
+    ActorReport {
+        connection_id: Some(seen.connection_id),
+        restarts: u32::try_from(seen.restarts).unwrap_or(u32::MAX),
+        last_error: seen.last_error,
+        children: if has_worker { vec![worker] } else { Vec::new() },
+        ..report("connection_supervisor", state, seen.since)
+    }
+}
+
+fn running(is_running: bool) -> ActorState {
+    if is_running {
+        ActorState::Running
+    } else {
+        ActorState::Restarting
+    }
+}
+
+fn report(kind: &str, state: ActorState, since: Timestamp) -> ActorReport {
+    ActorReport {
+        kind: kind.to_owned(),
+        id: None,
+        connection_id: None,
+        state,
+        since: UtcTime(since),
+        restarts: 0,
+        last_progress_at: None,
+        last_error: None,
+        lag_seconds: None,
+        limiter: None,
+        children: Vec::new(),
+    }
+}
+
+/// Metrics with what the database says; without it while it does not answer.
+pub(super) async fn metrics(ports: &Ports) -> String {
+    let store = &ports.context.store;
+    let depth = store.queue_depth().await.unwrap_or_default();
+    let connections = store.connection_counts().await.unwrap_or_default();
+    ports
+        .context
+        .metrics
+        .encode(&depth, &connections, ports.context.clock.now())
+        .unwrap_or_default()
+}

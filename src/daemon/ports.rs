@@ -1,0 +1,82 @@
+//! What the API asks of the running daemon, answered by its actors.
+
+use std::sync::Arc;
+
+use async_trait::async_trait;
+
+use super::health;
+use crate::api::ports::{
+    ActorReport, Health, LiveConnections, Readiness, TestReport, Unreachable, Waker,
+};
+use crate::connections::{self, ConnectionsHandle, WorkerContext};
+use crate::domain::{Calendar, CalendarId, ConnectionId, SyncFailure, Timestamp};
+use crate::queue::PollerHandle;
+
+/// The running parts, as the API sees them.
+#[derive(Clone, Debug)]
+pub(super) struct Ports {
+    pub(super) context: Arc<WorkerContext>,
+    pub(super) poller: PollerHandle,
+    pub(super) connections: ConnectionsHandle,
+    pub(super) started_at: Timestamp,
+}
+
+impl Waker for Ports {
+    fn wake(&self, connections: &[ConnectionId]) {
+        self.poller.wake(connections.to_vec());
+    }
+}
+
+#[async_trait]
+impl LiveConnections for Ports {
+    async fn test(&self, id: ConnectionId) -> Result<TestReport, Unreachable> {
+        let report = self.connections.test(id).await.map_err(unreachable)?;
+        Ok(TestReport {
+            ok: report.ok,
+            calendar_name: report.calendar_name,
+            account_email: report.account_email,
+            latency: report.latency,
+            problem: report.problem,
+        })
+    }
+
+    async fn calendars(
+        &self,
+        id: ConnectionId,
+    ) -> Result<Result<Vec<Calendar>, SyncFailure>, Unreachable> {
+        self.connections.calendars(id).await.map_err(unreachable)
+    }
+
+    async fn calendar(
+        &self,
+        id: ConnectionId,
+        calendar: CalendarId,
+    ) -> Result<Result<Option<Calendar>, SyncFailure>, Unreachable> {
+        self.connections
+            .calendar(id, calendar)
+            .await
+            .map_err(unreachable)
+    }
+}
+
+fn unreachable(why: connections::Unreachable) -> Unreachable {
+    match why {
+        connections::Unreachable::Busy => Unreachable::Busy,
+        connections::Unreachable::NotFound => Unreachable::NotFound,
+    }
+}
+
+#[async_trait]
+impl Health for Ports {
+    async fn ready(&self) -> Readiness {
+        health::ready(self).await
+    }
+
+    async fn actors(&self) -> ActorReport {
+        health::actors(self)
+    }
+
+    async fn metrics(&self) -> String {
+        health::metrics(self).await
+    }
+}
