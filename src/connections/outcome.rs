@@ -1,7 +1,7 @@
 //! From an answer to what is recorded of it.
 
-use crate::connections::context::WorkerContext;
-use crate::connections::services::Service;
+use super::context::WorkerContext;
+use super::services::Service;
 use crate::domain::{
     EventContent, FailureCode, Flags, LastSync, Mapping, Parts, ReauthReason, Stale, SyncFailure,
     Timestamp,
@@ -31,10 +31,10 @@ pub(super) struct Tally {
 
 impl Tally {
     /// `refused` is what our own limits said to the rest of the due rows.
-    pub(super) fn new(refused: Option<SyncFailure>) -> Self {
+    pub(super) fn new(refused: Option<&SyncFailure>) -> Self {
         let mut tally = Self::default();
         if let Some(SyncFailure::RateLimited { until, .. }) = refused {
-            tally.not_before = until;
+            tally.not_before = *until;
         }
         tally
     }

@@ -117,6 +117,11 @@ impl Record {
         !self.hinted.swap(true, Ordering::AcqRel)
     }
 
+    /// Whether a hint is on its way.
+    pub(super) fn is_hinted(&self) -> bool {
+        self.hinted.load(Ordering::Acquire)
+    }
+
     /// The hint was received: what comes from now on needs another.
     pub(super) fn take_hint(&self) {
         self.hinted.store(false, Ordering::Release);

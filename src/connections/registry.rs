@@ -119,8 +119,12 @@ impl Actor for Registry {
         state: &mut State,
     ) -> Result<(), ActorProcessingErr> {
         match event {
-            SupervisionEvent::ActorTerminated(actor, ..)
-            | SupervisionEvent::ActorFailed(actor, _) => {
+            SupervisionEvent::ActorTerminated(actor, ..) => {
+                self.ended(&myself, actor.get_id(), state).await;
+            }
+            SupervisionEvent::ActorFailed(actor, reason) => {
+                tracing::error!(reason = %reason, "the supervisor of a connection crashed");
+                self.context.metrics.restarted("connection_supervisor");
                 self.ended(&myself, actor.get_id(), state).await;
             }
             SupervisionEvent::ActorStarted(_) | SupervisionEvent::ProcessGroupChanged(_) => {}
@@ -208,7 +212,9 @@ impl Registry {
                 WorkerState::Quarantined => true,
                 WorkerState::Starting | WorkerState::Working | WorkerState::Restarting => false,
             };
-            if restful && now - seen.since > idle_after && !entry.ending {
+            // A worker that stops drops the hint in its mailbox.
+            let awaited = entry.record.is_hinted();
+            if restful && !awaited && now - seen.since > idle_after && !entry.ending {
                 end(entry);
             }
         }
@@ -228,14 +234,17 @@ impl Registry {
             return;
         };
         self.remember(id, None);
-        let woken = state
-            .entries
-            .remove(&id)
-            .is_some_and(|entry| entry.woken_while_ending || !entry.ending);
+        let Some(entry) = state.entries.remove(&id) else {
+            return;
+        };
         if state.draining.is_some() {
             answer_if_quiet(state);
-        } else if woken {
+        } else if entry.woken_while_ending {
             self.wake(myself, id, state).await;
+        } else if !entry.ending {
+            // It crashed: not at once again, for it may crash again.
+            let at = self.context.clock.now() + TimeDelta::seconds(1);
+            self.poller.due(id, at);
         }
     }
 

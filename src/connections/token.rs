@@ -17,6 +17,8 @@ use crate::store::{Lease, SealedTokens, StoreError, StoredTokens};
 
 /// How long before its end a token is replaced.
 const REFRESH_AHEAD: TimeDelta = TimeDelta::minutes(5);
+/// How long to leave the token endpoint alone after a refresh failed while the token still works.
+const REFRESH_PAUSE: TimeDelta = TimeDelta::seconds(30);
 /// A token this close to its end is not used any more: it could expire on the way.
 const LAST_USE: TimeDelta = TimeDelta::seconds(10);
 
@@ -57,13 +59,19 @@ pub(super) struct TokenKeeper {
     open: Option<Open>,
     /// The provider refused the access token before its time.
     refused: bool,
+    /// A refresh failed: until then the present token does.
+    refresh_again_at: Option<Timestamp>,
 }
 
 impl TokenKeeper {
-    /// Whether the held token is of this stored version and may be used without a refresh.
+    /// The stored version of the held token, if it may be used without a refresh.
     pub(super) fn is_ready(&self, now: Timestamp) -> Option<i64> {
         let open = self.open.as_ref()?;
-        (!self.refused && open.expires_at - now > REFRESH_AHEAD).then_some(open.version)
+        let ahead = match self.refresh_again_at {
+            Some(at) if at > now => LAST_USE,
+            Some(_) | None => REFRESH_AHEAD,
+        };
+        (!self.refused && open.expires_at - now > ahead).then_some(open.version)
     }
 
     pub(super) fn access(&self) -> Option<&SecretString> {
@@ -105,6 +113,7 @@ impl TokenKeeper {
                     error = %failure,
                     "token refresh failed; the present token stays in use until it expires"
                 );
+                self.refresh_again_at = Some(now + REFRESH_PAUSE);
                 Ok(())
             }
             Err(error) => Err(error),

@@ -59,6 +59,7 @@ pub(super) async fn spawn(
         connection_id: args.connection_id,
         tokens: TokenKeeper::default(),
         budget: args.budget,
+        batch: 1,
         lease: None,
         recover: true,
         tokenless: 0,

@@ -38,8 +38,15 @@ impl fmt::Debug for EventContent {
 }
 
 /// A short stand-in for a part of the content: equal parts have equal fingerprints.
+///
+/// While a write is under way, and after one whose answer was lost, it stands for several: what was
+/// shown before, and what may be shown since. Such a one equals none of them, so the part is written
+/// again.
 #[derive(Clone, PartialEq, Eq, Hash)]
 pub struct Fingerprint(pub String);
+
+/// Between the alternatives; hexadecimal does not hold it.
+const OR: char = '|';
 
 impl fmt::Debug for Fingerprint {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -58,6 +65,25 @@ impl Fingerprint {
         Self(data_encoding::HEXLOWER.encode(&hash.finalize()[..16]))
     }
 
+    /// In doubt: what was shown before, or this; `None` where nothing was, or may be.
+    fn either(before: Option<&Self>, new: Option<&Self>) -> Option<Self> {
+        if before == new {
+            return before.cloned();
+        }
+        let mut alternatives: Vec<&str> = [before, new]
+            .into_iter()
+            .flat_map(|print| print.map_or("", |print| &print.0).split(OR))
+            .collect();
+        alternatives.sort_unstable();
+        alternatives.dedup();
+        Some(Self(alternatives.join(&OR.to_string())))
+    }
+
+    /// Whether this is `other`, or in doubt between it and others.
+    pub fn may_be(&self, other: &Self) -> bool {
+        self.0.split(OR).any(|alternative| alternative == other.0)
+    }
+
     /// The fingerprint of one guest, by address. A provider's guest list is searched with it for
     /// the guest *we* added, without our keeping the address of a client who is no longer shared.
     pub fn of_guest(email: &str) -> Self {
@@ -74,6 +100,26 @@ pub struct Fingerprints {
     pub text: Fingerprint,
     /// The guest, if there is one.
     pub guest: Option<Fingerprint>,
+}
+
+impl Fingerprints {
+    /// What the event may show while `parts` go from `before` to `new`; `None` is an event that is
+    /// not there.
+    pub fn in_doubt(before: Option<&Self>, new: Option<&Self>, parts: Parts) -> Option<Self> {
+        let either = |written: bool, part: fn(&Self) -> Option<&Fingerprint>| {
+            let (before, new) = (before.and_then(part), new.and_then(part));
+            if written {
+                Fingerprint::either(before, new)
+            } else {
+                before.cloned()
+            }
+        };
+        Some(Self {
+            schedule: either(parts.schedule, |prints| Some(&prints.schedule))?,
+            text: either(parts.text, |prints| Some(&prints.text))?,
+            guest: either(parts.guest, |prints| prints.guest.as_ref()),
+        })
+    }
 }
 
 /// Which parts of our fields an update carries; a part that did not change is not sent, so that
@@ -122,5 +168,49 @@ impl EventContent {
                 .as_ref()
                 .map(|attendee| Fingerprint::of_guest(&attendee.email)),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn prints(schedule: &str, guest: Option<&str>) -> Fingerprints {
+        Fingerprints {
+            schedule: Fingerprint(schedule.into()),
+            text: Fingerprint("text".into()),
+            guest: guest.map(Fingerprint::of_guest),
+        }
+    }
+
+    #[test]
+    fn a_part_in_doubt_equals_neither_what_was_nor_what_may_be() {
+        let (old, new) = (prints("1", None), prints("2", Some("a@example.com")));
+        let doubt = Fingerprints::in_doubt(Some(&old), Some(&new), Parts::ALL).expect("prints");
+        assert!(doubt.schedule != old.schedule && doubt.schedule != new.schedule);
+        assert!(doubt.schedule.may_be(&old.schedule) && doubt.schedule.may_be(&new.schedule));
+        assert!(doubt.guest != old.guest && doubt.guest != new.guest);
+        assert_eq!(doubt.text, old.text);
+    }
+
+    #[test]
+    fn every_guest_that_may_have_been_pushed_is_remembered() {
+        let guests = ["a@example.com", "b@example.com", "c@example.com"];
+        let doubt = guests.iter().fold(None, |before, guest| {
+            let new = prints("1", Some(guest));
+            Fingerprints::in_doubt(before.as_ref(), Some(&new), Parts::ALL)
+        });
+        let guest = doubt.and_then(|doubt| doubt.guest).expect("a guest");
+        for known in guests {
+            assert!(guest.may_be(&Fingerprint::of_guest(known)));
+        }
+        assert!(!guest.may_be(&Fingerprint::of_guest("friend@example.com")));
+    }
+
+    #[test]
+    fn a_part_that_is_not_written_stays_as_it_was() {
+        let (old, new) = (prints("1", None), prints("2", None));
+        let doubt = Fingerprints::in_doubt(Some(&old), Some(&new), Parts::NONE);
+        assert_eq!(doubt, Some(old));
     }
 }

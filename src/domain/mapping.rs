@@ -35,7 +35,7 @@ pub struct Mapping {
     pub event_id: Option<EventId>,
     /// Kept only while the event holds nothing but what we wrote: then an update needs no read.
     pub etag: Option<Etag>,
-    /// What was last pushed; `None` until the first push is known to have landed.
+    /// What was last pushed, or may have been; `None` while there is no event, or nothing is known.
     pub pushed: Option<Fingerprints>,
     /// Whether the event may show client details.
     pub shares_details: bool,

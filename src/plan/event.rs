@@ -130,14 +130,18 @@ pub fn plan(situation: Situation<'_>) -> Plan {
             }
         }
         (Desired::Event, Some((MappingState::Creating, mapping))) => {
-            if mapping.calendar_id == connection.calendar.id {
+            if !settings.is_sync_enabled {
+                // To take the details out of what may be there, not to make it.
+                Plan::Verify(content)
+            } else if mapping.calendar_id == connection.calendar.id {
                 Plan::FinishCreate(content)
             } else {
                 Plan::MoveAway
             }
         }
         (Desired::Event, Some((MappingState::Live, mapping))) => {
-            let elsewhere = mapping.calendar_id != connection.calendar.id;
+            let elsewhere =
+                settings.is_sync_enabled && mapping.calendar_id != connection.calendar.id;
             let parts = differing(mapping, &content);
             if elsewhere && mapping.ends_at.max(content.ends_at) > now {
                 Plan::MoveAway
@@ -150,6 +154,8 @@ pub fn plan(situation: Situation<'_>) -> Plan {
                 texts_only_or(scrub, mapping, content, why)
             } else if parts.any() {
                 Plan::Update(content, parts)
+            } else if scrub {
+                Plan::Update(content, TEXTS)
             } else if flags.verify {
                 Plan::Verify(content)
             } else {

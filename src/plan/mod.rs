@@ -22,3 +22,6 @@ pub use record::{absent, intent, live};
 pub use restart::{Restart, RestartPolicy, restart};
 pub use retry::{Backoff, Verdict, judge};
 pub use template::{InvalidTemplate, PLACEHOLDERS, check_template};
+
+#[cfg(test)]
+mod tests;

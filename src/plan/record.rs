@@ -25,21 +25,40 @@ pub fn intent(
             calendar_id: connection.calendar.id.clone(),
             event_id: None,
             etag: None,
-            pushed: None,
+            pushed: Fingerprints::in_doubt(None, Some(&content.fingerprints()), Parts::ALL),
             shares_details: content.shares_details,
             ends_at: content.ends_at,
             last_synced_at: stored.and_then(|mapping| mapping.last_synced_at),
         }),
-        Plan::FinishCreate(content) | Plan::Update(content, _) | Plan::Verify(content) => {
-            // A switch-off must find every event that may show details, also one whose call was
-            // answered by nobody.
-            let stored = stored?;
-            (content.shares_details && !stored.shares_details).then(|| Mapping {
-                shares_details: true,
-                ..stored.clone()
-            })
+        Plan::FinishCreate(content) | Plan::Verify(content) => {
+            Some(writing(stored?, content, Parts::ALL))
         }
-        Plan::Nothing(_) | Plan::Delete | Plan::MoveAway => None,
+        Plan::Update(content, parts) => Some(writing(stored?, content, *parts)),
+        // If it is wanted again before anybody knows that it went, it must be looked for.
+        Plan::Delete | Plan::MoveAway => Some(stored?)
+            .filter(|stored| stored.pushed.is_some())
+            .map(|stored| Mapping {
+                pushed: Fingerprints::in_doubt(stored.pushed.as_ref(), None, GONE),
+                ..stored.clone()
+            }),
+        Plan::Nothing(_) => None,
+    }
+}
+
+/// What an event that may be gone may not show. Its guest would be ours all the same.
+const GONE: Parts = Parts {
+    guest: false,
+    ..Parts::ALL
+};
+
+/// A write may land without anybody hearing of it, and what is wanted may be what it was before by
+/// the time of the next one. Also a switch-off must find every event that may show details.
+fn writing(stored: &Mapping, content: &EventContent, parts: Parts) -> Mapping {
+    let new = content.fingerprints();
+    Mapping {
+        pushed: Fingerprints::in_doubt(stored.pushed.as_ref(), Some(&new), parts),
+        shares_details: stored.shares_details || content.shares_details,
+        ..stored.clone()
     }
 }
 
@@ -55,6 +74,7 @@ pub fn live(
     now: Timestamp,
 ) -> Mapping {
     let new = content.fingerprints();
+    let (text, guest) = (new.text.clone(), new.guest.clone());
     let pushed = match &before.pushed {
         Some(old) => Some(Fingerprints {
             schedule: pick(wrote.schedule, &new.schedule, &old.schedule),
@@ -64,7 +84,9 @@ pub fn live(
         // Of an event whose first content is unknown, only a whole write tells what it shows.
         None => (wrote == Parts::ALL).then_some(new),
     };
-    let clean = wrote.text && wrote.guest;
+    let clean = pushed
+        .as_ref()
+        .is_some_and(|pushed| pushed.text == text && pushed.guest == guest);
     Mapping {
         state: MappingState::Live,
         event_id: Some(event_id),

@@ -18,7 +18,7 @@ pub(super) enum Ours<'a> {
     /// All: the event is the remains of a create of our own whose guest is not known any more.
     /// Keeping a guest here could keep a client whom the coach has since stopped sharing.
     All,
-    /// Only the guest we pushed last.
+    /// Only the guest we pushed last, or may have pushed.
     Pushed(Option<&'a Fingerprint>),
 }
 
@@ -37,7 +37,7 @@ pub(super) fn merge<G: Guest>(
             is_wanted
                 || match ours {
                     Ours::All => false,
-                    Ours::Pushed(pushed) => print.is_none() || print.as_ref() != pushed,
+                    Ours::Pushed(pushed) => !may_be(pushed, print.as_ref()),
                 }
         })
         .cloned()
@@ -59,8 +59,12 @@ pub(super) fn has_others<G: Guest>(
     let wanted = wanted.map(|client| Fingerprint::of_guest(&client.email));
     present.iter().any(|guest| {
         let print = print(guest);
-        print.is_none() || (print != wanted && print.as_ref() != pushed)
+        print.is_none() || (print != wanted && !may_be(pushed, print.as_ref()))
     })
+}
+
+fn may_be(pushed: Option<&Fingerprint>, guest: Option<&Fingerprint>) -> bool {
+    guest.is_some_and(|guest| pushed.is_some_and(|pushed| pushed.may_be(guest)))
 }
 
 fn print<G: Guest>(guest: &G) -> Option<Fingerprint> {

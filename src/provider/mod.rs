@@ -58,7 +58,8 @@ pub enum Change {
         target: EventRef,
         content: EventContent,
         parts: Parts,
-        /// Fingerprint of the guest we pushed last: the only guest that is ours to remove.
+        /// Fingerprint of the guest we pushed last, or may have: the only guest that is ours to
+        /// remove.
         pushed_guest: Option<Fingerprint>,
     },
     /// Look at the event. Untouched since our last write: done. Else as `Update` of all parts.

@@ -117,11 +117,14 @@ impl Store {
         now: Timestamp,
     ) -> Result<Option<Intake>, StoreError> {
         let tx = self.begin().await?;
-        let found = load(&tx, [id]).await?;
-        let Some(appointment) = found.get(&id).filter(|appointment| !appointment.erased) else {
+        let Some(row) = appointment::Entity::find_by_id(id).one(&tx).await? else {
             return Ok(None);
         };
-        lock_coaches(&tx, [appointment.coach_id]).await?;
+        lock_coaches(&tx, [row.coach_id]).await?;
+        let found = load(&tx, [id]).await?;
+        if found.get(&id).is_none_or(|appointment| appointment.erased) {
+            return Ok(None);
+        }
         Sql::on(&tx)
             .text("UPDATE appointments SET erased_at = ")
             .value(now)

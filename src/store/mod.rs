@@ -15,6 +15,7 @@
 
 mod appointments;
 mod claim;
+mod connect;
 mod connections;
 mod enqueue;
 pub(crate) mod entity;
@@ -22,7 +23,9 @@ mod error;
 mod housekeeping;
 mod jobs;
 mod leases;
+mod leave;
 mod open;
+mod settings;
 mod settle;
 mod sign_ins;
 mod sql;
@@ -31,12 +34,14 @@ mod tokens;
 
 pub use appointments::{AppointmentPage, EventStatus, Intake, PageRequest};
 pub use claim::{Claim, ClaimRequest, Claimed};
-pub use connections::{ConnectionView, NewConnection, SettingsChange};
+pub use connect::NewConnection;
+pub use connections::ConnectionView;
 pub use enqueue::{QueuedSync, SyncRefusal};
 pub use error::StoreError;
 pub use jobs::{Job, JobFilter, JobPage};
 pub use leases::{DueConnection, Lease};
 pub use open::{SchemaStatus, Store};
+pub use settings::SettingsChange;
 pub use settle::{JobEnd, Settled, Settlement};
 pub use sign_ins::SignIn;
 pub use status::{QueueDepth, SyncProgress, SyncStatus};

@@ -1,0 +1,113 @@
+//! Sending the changes of a round: with a good token, and not beyond the end of the lease.
+
+use std::time::Duration;
+
+use super::context::WorkerContext;
+use super::limiter::ConnectionBudget;
+use super::round::Hands;
+use super::services::Service;
+use super::token::NoToken;
+use crate::domain::{ReauthReason, SyncFailure};
+use crate::provider::{Access, Budget, Change, Done};
+use crate::store::{Lease, StoreError};
+
+impl Hands {
+    /// Sends the changes, and once more with a fresh token those whose token was refused.
+    pub(super) async fn perform(
+        &mut self,
+        context: &WorkerContext,
+        service: &Service,
+        budget: &ConnectionBudget,
+        changes: &[Change],
+        lease: Lease,
+        taken_at: Duration,
+    ) -> Result<Vec<Result<Done, SyncFailure>>, StoreError> {
+        if changes.is_empty() {
+            return Ok(Vec::new());
+        }
+        let mut answers = self
+            .send(context, service, budget, changes, taken_at)
+            .await?;
+        let refused: Vec<usize> = answers
+            .iter()
+            .enumerate()
+            .filter(|(_, answer)| {
+                matches!(
+                    answer,
+                    Err(SyncFailure::NeedsReauth(ReauthReason::GrantRefused))
+                )
+            })
+            .map(|(place, _)| place)
+            .collect();
+        if refused.is_empty() {
+            return Ok(answers);
+        }
+        self.tokens.access_refused();
+        match self.tokens.make_ready(context, service, lease).await {
+            Ok(()) => {}
+            Err(NoToken::Store(error)) => return Err(error),
+            Err(NoToken::Failure(failure)) => {
+                for place in refused {
+                    answers[place] = Err(failure.clone());
+                }
+                return Ok(answers);
+            }
+        }
+        let again: Vec<Change> = refused
+            .iter()
+            .map(|place| changes[*place].clone())
+            .collect();
+        let units = again.iter().map(|change| service.api.units(change)).sum();
+        let second = match budget.charge(units) {
+            Ok(()) => {
+                self.send(context, service, budget, &again, taken_at)
+                    .await?
+            }
+            Err(limited) => vec![Err(limited); again.len()],
+        };
+        for (place, answer) in refused.into_iter().zip(second) {
+            answers[place] = answer;
+        }
+        Ok(answers)
+    }
+
+    /// Calls the provider, but not beyond the end of the lease.
+    async fn send(
+        &self,
+        context: &WorkerContext,
+        service: &Service,
+        budget: &ConnectionBudget,
+        changes: &[Change],
+        taken_at: Duration,
+    ) -> Result<Vec<Result<Done, SyncFailure>>, StoreError> {
+        let Some(token) = self.tokens.access() else {
+            let failure = SyncFailure::NeedsReauth(ReauthReason::GrantRefused);
+            return Ok(vec![Err(failure); changes.len()]);
+        };
+        let access = Access { token, budget };
+        let started = context.clock.monotonic();
+        let answers = tokio::select! {
+            answers = service.api.perform(access, changes) => answers,
+            () = lease_ends(context, taken_at) => return Err(StoreError::LeaseLost),
+        };
+        let took = context.clock.monotonic().saturating_sub(started);
+        context
+            .metrics
+            .called(service.api.kind(), changes, &answers, took);
+        Ok(answers)
+    }
+}
+
+/// Returns when the lease that was taken at `taken_at` ends without having been renewed.
+async fn lease_ends(context: &WorkerContext, taken_at: Duration) {
+    let mut end = context.leases.end(taken_at, context.lease_ttl);
+    loop {
+        let now = context.clock.monotonic();
+        if now >= end {
+            return;
+        }
+        context.clock.sleep(end - now).await;
+        // Renewed meanwhile, with all others?
+        end = context.leases.end(taken_at, context.lease_ttl);
+    }
+}

@@ -1,0 +1,87 @@
+//! Connections that end, and coaches who leave.
+
+use sea_orm::{ColumnTrait, EntityTrait, QueryFilter};
+
+use super::connections::locked;
+use super::entity::connection;
+use super::sql::{Sql, lock_coaches};
+use super::{Store, StoreError, StoredTokens, tokens};
+use crate::domain::{CoachId, Connection, ConnectionId, ConnectionStatus, Timestamp};
+
+impl Store {
+    /// Ends a connection: tokens wiped, open work cancelled, whoever acts for it fenced off. Events,
+    /// mappings and history stay. Answers what it was, with its tokens for the revocation and whether
+    /// another live connection lives on the same grant.
+    pub async fn disconnect(
+        &self,
+        id: ConnectionId,
+        now: Timestamp,
+    ) -> Result<Option<(Connection, Option<StoredTokens>, bool)>, StoreError> {
+        let tx = self.begin().await?;
+        let Some(before) = locked(&tx, id).await? else {
+            return Ok(None);
+        };
+        if before.status == ConnectionStatus::Disconnected {
+            return Ok(None);
+        }
+        let row = connection::Entity::find_by_id(id).one(&tx).await?;
+        let tokens = row.as_ref().and_then(tokens::of_row);
+        Sql::on(&tx)
+            .text("UPDATE coach_calendar_connections SET status = 'disconnected', status_reason = NULL, access_token = NULL, refresh_token = NULL, access_token_expires_at = NULL, token_version = token_version + 1, updated_at = ")
+            .value(now)
+            .text(" WHERE id = ")
+            .value(id)
+            .execute(&tx)
+            .await?;
+        Sql::on(&tx)
+            .text("UPDATE connection_leases SET node = NULL, expires_at = NULL, epoch = epoch + 1, due_at = NULL, not_before = NULL WHERE connection_id = ")
+            .value(id)
+            .execute(&tx)
+            .await?;
+        Sql::on(&tx)
+            .text("UPDATE calendar_sync_queue SET status = 'cancelled', completed_at = ")
+            .value(now)
+            .text(" WHERE status IN ('pending', 'processing', 'failed') AND connection_id = ")
+            .value(id)
+            .execute(&tx)
+            .await?;
+        let shared = connection::Entity::find()
+            .filter(connection::Column::Provider.eq(before.provider))
+            .filter(connection::Column::AccountId.eq(before.account_id.as_str()))
+            .filter(connection::Column::Status.ne(ConnectionStatus::Disconnected))
+            .one(&tx)
+            .await?
+            .is_some();
+        tx.commit().await?;
+        Ok(Some((before, tokens, shared)))
+    }
+
+    /// Every connection of a coach, ended ones included.
+    pub async fn all_connections_of(
+        &self,
+        coach_id: CoachId,
+    ) -> Result<Vec<ConnectionId>, StoreError> {
+        let rows = connection::Entity::find()
+            .filter(connection::Column::CoachId.eq(coach_id))
+            .all(&self.read)
+            .await?;
+        Ok(rows.into_iter().map(|row| row.id).collect())
+    }
+
+    /// Forgets a coach whose connections were ended: connections, appointments, mappings, jobs.
+    pub async fn forget_coach(&self, coach_id: CoachId) -> Result<(), StoreError> {
+        let tx = self.begin().await?;
+        lock_coaches(&tx, [coach_id]).await?;
+        for table in ["coach_calendar_connections", "appointments", "sign_ins"] {
+            Sql::on(&tx)
+                .text("DELETE FROM ")
+                .text(table)
+                .text(" WHERE coach_id = ")
+                .value(coach_id)
+                .execute(&tx)
+                .await?;
+        }
+        tx.commit().await?;
+        Ok(())
+    }
+}

@@ -1,0 +1,137 @@
+//! Changing what a coach can switch, and queueing what that changes in the calendar.
+
+use sea_orm::{ConnectionTrait, EntityTrait};
+
+use super::connections::{locked, zone_name};
+use super::enqueue::{Order, Pairs, enqueue, full_sync, wake};
+use super::entity::connection;
+use super::sql::Sql;
+use super::{Store, StoreError};
+use crate::domain::{
+    Calendar, Connection, ConnectionId, ConnectionStatus, Flags, Priority, Settings,
+    SettingsChanges, SyncId, Timestamp,
+};
+
+/// What a change of settings led to.
+#[derive(Clone, Debug)]
+pub struct SettingsChange {
+    pub connection: Connection,
+    pub queued: u64,
+}
+
+impl Store {
+    /// Changes settings and target calendar, and queues what that changes in the calendar. `None` if
+    /// there is no such connection.
+    pub async fn change_settings(
+        &self,
+        id: ConnectionId,
+        changes: &SettingsChanges,
+        calendar: Option<&Calendar>,
+        fresh_sync_id: SyncId,
+        max_attempts: i32,
+        now: Timestamp,
+    ) -> Result<Option<SettingsChange>, StoreError> {
+        let tx = self.begin().await?;
+        let Some(before) = locked(&tx, id).await? else {
+            return Ok(None);
+        };
+        if before.status == ConnectionStatus::Disconnected {
+            return Ok(None);
+        }
+        // Applied here, under the lock: two changes of different settings at once both count.
+        let settings = &changes.applied_to(&before.settings);
+        let calendar = calendar.unwrap_or(&before.calendar);
+        if *settings == before.settings && *calendar == before.calendar {
+            return Ok(Some(SettingsChange {
+                connection: before,
+                queued: 0,
+            }));
+        }
+        write_settings(&tx, id, settings, calendar, now).await?;
+        let order = Order {
+            priority: Priority::Manual,
+            flags: Flags::CHANGE,
+            sync_id: None,
+            max_attempts,
+            now,
+        };
+        let mut queued = 0;
+        if before.settings.include_client_details && !settings.include_client_details {
+            // First of all, and also while sync is off.
+            queued += enqueue(&tx, Pairs::SharingDetails(id), order).await?;
+        }
+        if settings.is_sync_enabled {
+            let order = Order {
+                priority: Priority::Bulk,
+                flags: if before.settings.is_sync_enabled {
+                    Flags::CHANGE
+                } else {
+                    Flags::CATCH_UP
+                },
+                ..order
+            };
+            queued = full_sync(&tx, id, fresh_sync_id, order)
+                .await?
+                .queued
+                .max(queued);
+        }
+        wake(&tx, &[id], now).await?;
+        let row = connection::Entity::find_by_id(id).one(&tx).await?;
+        tx.commit().await?;
+        match row {
+            Some(row) => Ok(Some(SettingsChange {
+                connection: row.try_into()?,
+                queued,
+            })),
+            None => Ok(None),
+        }
+    }
+}
+
+async fn write_settings(
+    db: &impl ConnectionTrait,
+    id: ConnectionId,
+    settings: &Settings,
+    calendar: &Calendar,
+    now: Timestamp,
+) -> Result<(), StoreError> {
+    let Settings {
+        is_sync_enabled,
+        auto_create_events,
+        auto_update_events,
+        include_client_details,
+        add_client_as_attendee,
+        event_title_template,
+        event_description_template,
+    } = settings;
+    Sql::on(db)
+        .text("UPDATE coach_calendar_connections SET is_sync_enabled = ")
+        .value(*is_sync_enabled)
+        .text(", auto_create_events = ")
+        .value(*auto_create_events)
+        .text(", auto_update_events = ")
+        .value(*auto_update_events)
+        .text(", include_client_details = ")
+        .value(*include_client_details)
+        .text(", add_client_as_attendee = ")
+        .value(*add_client_as_attendee)
+        .text(", event_title_template = ")
+        .value(event_title_template.as_str())
+        .text(", event_description_template = ")
+        .value(event_description_template.as_str())
+        .text(", calendar_id = ")
+        .value(calendar.id.as_str())
+        .text(", calendar_name = ")
+        .value(calendar.name.as_str())
+        .text(", calendar_time_zone = ")
+        .value(zone_name(calendar))
+        .text(", calendar_is_primary = ")
+        .value(calendar.primary)
+        .text(", settings_version = settings_version + 1, updated_at = ")
+        .value(now)
+        .text(" WHERE id = ")
+        .value(id)
+        .execute(db)
+        .await?;
+    Ok(())
+}
