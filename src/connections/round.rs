@@ -41,8 +41,8 @@ pub(super) struct Hands {
 impl Hands {
     pub(super) async fn round(&mut self, context: &WorkerContext) -> Result<RoundEnd, StoreError> {
         let taken_at = context.clock.monotonic();
-        let (claim, service) = match self.open_claim(context).await? {
-            Opened::Claim(claim, service) => (*claim, service),
+        let (claim, service, permit) = match self.open_claim(context).await? {
+            Opened::Claim(claim, service, permit) => (*claim, service, permit),
             Opened::Ended(end) => return Ok(end),
         };
         let lease = claim.lease;
@@ -58,10 +58,8 @@ impl Hands {
         let taken: Vec<_> = planned.iter().map(|row| row.claimed.job.id).collect();
         // Until the settle, rows may be left behind by whatever happens here.
         self.recover = true;
-        {
-            let _database = context.database.acquire().await;
-            claim.commit(&taken, &intents).await?;
-        }
+        claim.commit(&taken, &intents).await?;
+        drop(permit);
         for row in &planned {
             context
                 .metrics
