@@ -33,7 +33,7 @@
 //! - [`demo`]: a daemon against simulated calendars, and the replay that compares them
 //! - [`doctor`]: what to change, before it fails
 //! - [`domain`]: the nouns, the failure taxonomy, clock and randomness
-//! - [`health`]: metrics
+//! - [`health`]: what operators measure
 //! - [`oauth`]: signing in to calendars and keeping the access
 //! - [`plan`]: the pure decisions
 //! - [`provider`]: Google and Outlook behind one trait
@@ -41,7 +41,7 @@
 //! - [`security`]: the key ring, sealed tokens, API tokens
 //! - [`simulator`]: Google and Microsoft as strict servers in memory, with faults and a ledger
 //! - [`store`]: everything durable, and the only place that names sea-orm
-//! - [`telemetry`]: logs
+//! - [`telemetry`]: how the logs are written
 //! - [`token_rotation`]: stored tokens under a new key, while serving
 
 mod actor_slot;

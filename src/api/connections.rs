@@ -333,12 +333,14 @@ async fn writable_calendar(
     match state.live.calendar(id, wanted).await.map_err(unreachable)? {
         Ok(Some(calendar)) => Ok(calendar),
         Ok(None) => Err(refused("the account has no such calendar")),
-        Err(SyncFailure::Permanent { code, .. }) if code == FailureCode::CalendarNotFound => {
-            Err(refused("the account has no such calendar"))
-        }
-        Err(SyncFailure::Permanent { code, .. }) if code == FailureCode::CalendarReadOnly => {
-            Err(refused("the calendar cannot be written to"))
-        }
+        Err(SyncFailure::Permanent {
+            code: FailureCode::CalendarNotFound,
+            ..
+        }) => Err(refused("the account has no such calendar")),
+        Err(SyncFailure::Permanent {
+            code: FailureCode::CalendarReadOnly,
+            ..
+        }) => Err(refused("the calendar cannot be written to")),
         Err(failure) => Err(Problem::of_provider(&failure, state.clock.now())),
     }
 }

@@ -40,10 +40,6 @@ refusals! {
 impl QueueApi {
     /// Jobs, newest first.
     #[oai(path = "/queue", method = "get", operation_id = "list_jobs")]
-    #[expect(
-        clippy::too_many_arguments,
-        reason = "one per parameter of the request"
-    )]
     async fn list_jobs(
         &self,
         bearer: Bearer,

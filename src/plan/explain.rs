@@ -22,7 +22,7 @@ pub enum SyncState {
     Processing,
     /// Given up; it is tried again on request or with the next change.
     Failed,
-    /// Held back until somebody acts: the coach signs in again, or presses "Sync now".
+    /// Held back: until the coach signs in again, a cool-down ends, or "Sync now" is pressed.
     Waiting,
     /// No event belongs there, and none is.
     NotWanted,

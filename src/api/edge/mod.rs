@@ -13,7 +13,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use futures::FutureExt;
-use poem::http::{Method, header};
+use poem::http::Method;
 use poem::{Endpoint, IntoResponse, PathPattern, Request, Response};
 use poem_openapi::OperationId;
 use tracing::Instrument;
@@ -84,7 +84,6 @@ impl<E: Endpoint> Edge<E> {
         let problem = problem_of(error);
         if problem.code.status().is_server_error() {
             tracing::error!(
-                request_id = id.as_str(),
                 code = problem.code.as_str(),
                 error = &problem as &dyn std::error::Error,
                 "request failed"
@@ -111,10 +110,6 @@ fn log(method: &Method, response: &Response, id: &RequestId, latency: Duration) 
         operation = operation.unwrap_or("none"),
         status = response.status().as_u16(),
         latency_ms = u64::try_from(latency.as_millis()).unwrap_or(u64::MAX),
-        body_bytes = response
-            .headers()
-            .get(header::CONTENT_LENGTH)
-            .and_then(|length| length.to_str().ok()),
         "request answered"
     );
 }

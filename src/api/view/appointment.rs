@@ -236,8 +236,9 @@ pub(in crate::api) struct ConnectionStanding {
     connection_id: ConnectionId,
     provider: ProviderKind,
     /// `synced`: the calendar shows what it should. `pending`: queued. `processing`: being carried.
-    /// `failed`: given up. `waiting`: held back until somebody acts. `not_wanted`: no event belongs
-    /// there. `switched_off`: the coach switched off what would carry it.
+    /// `failed`: given up. `waiting`: held back until the coach signs in again, a cool-down ends or
+    /// "Sync now" is pressed. `not_wanted`: no event belongs there. `switched_off`: the coach switched
+    /// off what would carry it.
     sync_status: SyncState,
     /// The event's id at the provider, while there is one.
     #[oai(nullable)]

@@ -1,9 +1,14 @@
 //! The end of a connection: forgotten here first, then given back at the provider.
 
+use std::time::Duration;
+
 use super::{ConnectFlow, refresh_token};
-use crate::domain::{Connection, ConnectionId};
+use crate::domain::{Connection, ConnectionId, FailureCode};
 use crate::security::Sealed;
 use crate::store::{StoreError, StoredTokens};
+
+/// How long the provider may take: the caller waits, and the connection is ended all the same.
+const PATIENCE: Duration = Duration::from_secs(5);
 
 /// A connection that was ended.
 #[derive(Clone, Debug)]
@@ -42,17 +47,18 @@ impl ConnectFlow {
             tracing::warn!(connection.id = %connection.id, "tokens could not be opened to be revoked");
             return false;
         };
-        match clients.oauth.revoke(&token, &*self.clock).await {
-            Ok(revoked) => revoked,
-            Err(failure) => {
-                tracing::warn!(
-                    connection.id = %connection.id,
-                    provider = %connection.provider,
-                    code = failure.code().as_str(),
-                    "the grant was not revoked at the provider"
-                );
-                false
-            }
-        }
+        let asked = clients.oauth.revoke(&token, &*self.clock);
+        let code = match tokio::time::timeout(PATIENCE, asked).await {
+            Ok(Ok(revoked)) => return revoked,
+            Ok(Err(failure)) => failure.code(),
+            Err(_) => FailureCode::Timeout,
+        };
+        tracing::warn!(
+            connection.id = %connection.id,
+            provider = %connection.provider,
+            code = code.as_str(),
+            "the grant was not revoked at the provider"
+        );
+        false
     }
 }

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use secrecy::SecretString;
+use secrecy::{ExposeSecret, SecretString};
 use url::Url;
 
 use super::state::{MAX_STATE_LENGTH, hash};
@@ -163,9 +163,9 @@ impl ConnectFlow {
         }
         let code = callback
             .code
-            .filter(|code| !secrecy::ExposeSecret::expose_secret(code).is_empty())
+            .filter(|code| !code.expose_secret().is_empty())
             .ok_or(Failure::Told(CallbackError::MissingParameters))?;
-        if secrecy::ExposeSecret::expose_secret(&code).len() > MAX_CODE_LENGTH {
+        if code.expose_secret().len() > MAX_CODE_LENGTH {
             return Err(Failure::Told(CallbackError::ExchangeFailed));
         }
         let clients = self

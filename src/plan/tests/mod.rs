@@ -113,8 +113,8 @@ fn settings() -> impl Strategy<Value = Settings> {
     let title = prop::sample::select(vec!["Session", "{client_name} {starts_at}"]);
     let on = prop::bool::weighted(0.8);
     (
-        on.clone(),
-        on.clone(),
+        on,
+        on,
         on,
         any::<bool>(),
         any::<bool>(),

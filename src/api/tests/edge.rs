@@ -1,0 +1,138 @@
+//! What holds for every request: ids, problems, headers, limits, permissions of pages.
+
+use poem::http::{Method, StatusCode};
+
+use super::{BASE_PATH, Bench, coach, read};
+
+#[tokio::test]
+async fn every_failure_is_a_problem_with_the_request_id() {
+    let bench = Bench::start().await;
+    let list = format!("/connections/{}", coach(1));
+    for (method, path, status, code) in [
+        (Method::GET, "/nowhere", 404, "not_found"),
+        (Method::PATCH, list.as_str(), 405, "method_not_allowed"),
+        (
+            Method::GET,
+            "/connections/not-a-uuid",
+            400,
+            "invalid_parameter",
+        ),
+        (Method::GET, "/appointments", 400, "invalid_parameter"),
+    ] {
+        let response = bench
+            .as_operator(method, path)
+            .header("x-request-id", "trace-1")
+            .send()
+            .await;
+        response.assert_content_type("application/problem+json");
+        response.assert_header("x-request-id", "trace-1");
+        response.assert_header("x-content-type-options", "nosniff");
+        let status = StatusCode::from_u16(status).expect("a status");
+        let body = read(response, status).await;
+        assert_eq!(body["code"], code, "{path}");
+        assert_eq!(body["request_id"], "trace-1");
+        assert_eq!(body["type"], "about:blank");
+    }
+}
+
+#[tokio::test]
+async fn nobody_gets_in_without_a_believable_token() {
+    let bench = Bench::start().await;
+    let path = format!("{BASE_PATH}/connections/{}", coach(1));
+    let response = bench.client.get(&path).send().await;
+    response.assert_header("www-authenticate", "Bearer");
+    assert_eq!(
+        read(response, StatusCode::UNAUTHORIZED).await["code"],
+        "unauthorized"
+    );
+    let response = bench
+        .client
+        .get(&path)
+        .header("Authorization", "Bearer x.y.z");
+    let response = response.send().await;
+    let challenge = response.0.header("www-authenticate").expect("a challenge");
+    assert!(challenge.contains("invalid_token"));
+    response.assert_status(StatusCode::UNAUTHORIZED);
+}
+
+#[tokio::test]
+async fn a_panic_is_an_answer_that_tells_nothing() {
+    let bench = Bench::start().await;
+    let token = bench.token(crate::security::api_token::Role::Admin, "ops");
+    let response = bench.client.get("/metrics");
+    let response = response.header("Authorization", format!("Bearer {token}"));
+    let body = read(response.send().await, StatusCode::INTERNAL_SERVER_ERROR).await;
+    assert_eq!(body["code"], "internal");
+    assert!(!body.to_string().contains("secret"));
+}
+
+#[tokio::test]
+async fn bodies_are_bounded_and_must_be_json() {
+    let bench = Bench::start().await;
+    let path = format!("{BASE_PATH}/appointments/{}", uuid::Uuid::from_u128(1));
+    let token = bench.token(crate::security::api_token::Role::Service, "booking");
+    for (content_type, body, status, code) in [
+        (
+            "application/json",
+            "x".repeat(2 * 1024 * 1024 + 1),
+            413,
+            "payload_too_large",
+        ),
+        ("application/json", "{".to_owned(), 400, "invalid_body"),
+        ("text/plain", "{}".to_owned(), 415, "unsupported_media_type"),
+    ] {
+        let response = bench
+            .client
+            .put(&path)
+            .header("Authorization", format!("Bearer {token}"))
+            .content_type(content_type)
+            .body(body)
+            .send()
+            .await;
+        let status = StatusCode::from_u16(status).expect("a status");
+        assert_eq!(read(response, status).await["code"], code);
+    }
+}
+
+#[tokio::test]
+async fn listed_pages_may_call_and_others_are_given_no_permission() {
+    let bench = Bench::start().await;
+    for (origin, is_allowed) in [
+        ("https://app.example.com", true),
+        ("http://localhost:3001", true),
+        ("https://evil.test", false),
+        ("null", false),
+    ] {
+        let preflight = bench
+            .client
+            .request(Method::OPTIONS, format!("{BASE_PATH}/queue"))
+            .header("Origin", origin)
+            .header("Access-Control-Request-Method", "GET")
+            .send()
+            .await;
+        preflight.assert_status(StatusCode::NO_CONTENT);
+        preflight.assert_header("vary", "Origin");
+        let live = bench.client.get("/health/live").header("Origin", origin);
+        let live = live.send().await;
+        live.assert_status_is_ok();
+        for response in [preflight, live] {
+            let given = response.0.header("access-control-allow-origin");
+            assert_eq!(given, is_allowed.then_some(origin), "{origin}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn documents_and_readiness_need_no_token() {
+    let bench = Bench::start().await;
+    let document = bench.client.get("/openapi.json").send().await;
+    assert_eq!(read(document, StatusCode::OK).await["openapi"], "3.0.0");
+    let page = bench.client.get("/docs").send().await;
+    page.assert_status_is_ok();
+    let policy = page.0.header("content-security-policy").expect("a policy");
+    assert!(policy.contains("script-src 'unsafe-inline'"));
+    let ready = bench.client.get("/health/ready").send().await;
+    ready.assert_header_exist("retry-after");
+    let body = read(ready, StatusCode::SERVICE_UNAVAILABLE).await;
+    assert_eq!(body["parts"][0]["name"], "database");
+}

@@ -1,0 +1,128 @@
+//! What runs behind the ports, played by state.
+
+use std::sync::{Mutex, MutexGuard};
+use std::time::Duration;
+
+use async_trait::async_trait;
+
+use crate::api::ports::{
+    ActorReport, ActorState, Health, LiveConnections, Readiness, ReadyPart, TestReport,
+    Unreachable, Waker,
+};
+use crate::domain::{Calendar, CalendarId, ConnectionId, SyncFailure};
+
+/// The calendars every account has, and who was woken.
+#[derive(Default)]
+pub(super) struct Fakes {
+    woken: Mutex<Vec<ConnectionId>>,
+    calendars: Mutex<Vec<Calendar>>,
+    is_busy: Mutex<bool>,
+}
+
+impl Fakes {
+    pub(super) fn woken(&self) -> Vec<ConnectionId> {
+        std::mem::take(&mut *lock(&self.woken))
+    }
+
+    pub(super) fn offer(&self, id: &str) {
+        lock(&self.calendars).push(Calendar {
+            id: id.into(),
+            name: id.to_owned(),
+            time_zone: None,
+            primary: false,
+        });
+    }
+
+    pub(super) fn be_busy(&self) {
+        *lock(&self.is_busy) = true;
+    }
+
+    fn reached(&self) -> Result<(), Unreachable> {
+        if *lock(&self.is_busy) {
+            Err(Unreachable::Busy)
+        } else {
+            Ok(())
+        }
+    }
+}
+
+fn lock<T>(state: &Mutex<T>) -> MutexGuard<'_, T> {
+    state.lock().expect("no test panicked in here")
+}
+
+impl Waker for Fakes {
+    fn wake(&self, connections: &[ConnectionId]) {
+        lock(&self.woken).extend(connections);
+    }
+}
+
+#[async_trait]
+impl LiveConnections for Fakes {
+    async fn test(&self, _id: ConnectionId) -> Result<TestReport, Unreachable> {
+        self.reached()?;
+        Ok(TestReport {
+            ok: true,
+            calendar_name: Some("Mine".to_owned()),
+            account_email: "coach@example.com".to_owned(),
+            latency: Duration::from_millis(12),
+            problem: None,
+        })
+    }
+
+    async fn calendars(
+        &self,
+        _id: ConnectionId,
+    ) -> Result<Result<Vec<Calendar>, SyncFailure>, Unreachable> {
+        self.reached()?;
+        Ok(Ok(lock(&self.calendars).clone()))
+    }
+
+    async fn calendar(
+        &self,
+        _id: ConnectionId,
+        wanted: CalendarId,
+    ) -> Result<Result<Option<Calendar>, SyncFailure>, Unreachable> {
+        self.reached()?;
+        let calendars = lock(&self.calendars);
+        let found = calendars.iter().find(|calendar| calendar.id == wanted);
+        Ok(Ok(found.cloned()))
+    }
+}
+
+/// A daemon of which one part is down.
+pub(super) struct HealthFake;
+
+#[async_trait]
+impl Health for HealthFake {
+    async fn ready(&self) -> Readiness {
+        Readiness {
+            ok: false,
+            parts: vec![ReadyPart {
+                name: "database".to_owned(),
+                ok: false,
+                detail: "does not answer".to_owned(),
+            }],
+        }
+    }
+
+    async fn actors(&self) -> ActorReport {
+        ActorReport {
+            kind: "daemon".to_owned(),
+            id: None,
+            connection_id: None,
+            state: ActorState::Running,
+            since: chrono::DateTime::UNIX_EPOCH.into(),
+            restarts: 0,
+            last_progress_at: None,
+            last_error: None,
+            lag_seconds: None,
+            limiter: None,
+            children: Vec::new(),
+        }
+    }
+
+    async fn metrics(&self) -> String {
+        // Stands for any bug: what a client may see of a panic is tested with it.
+        panic!("secret of the inside")
+    }
+}
