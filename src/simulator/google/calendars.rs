@@ -51,6 +51,16 @@ pub(super) fn get(world: &World, account: &AccountKey, id: &str) -> Result<Reply
     Ok(Reply::json(200, &body))
 }
 
+/// As in the list, with the caller's role.
+pub(super) fn list_entry(world: &World, account: &AccountKey, id: &str) -> Result<Reply, Problem> {
+    let calendar = world
+        .accounts
+        .get(account)
+        .and_then(|state| state.calendar(id))
+        .ok_or_else(Problem::not_found)?;
+    Ok(Reply::json(200, &entry(calendar)))
+}
+
 fn entry(calendar: &CalendarState) -> Value {
     let mut entry = json!({
         "kind": "calendar#calendarListEntry",
