@@ -1,7 +1,7 @@
 //! A small client of the daemon's HTTP API, in one role.
 
 use reqwest::header::HeaderMap;
-use reqwest::{Method, StatusCode};
+use reqwest::{Method, RequestBuilder, StatusCode};
 use serde_json::Value;
 use url::Url;
 use uuid::Uuid;
@@ -51,16 +51,29 @@ impl Reply {
 }
 
 impl Api {
+    pub(crate) fn with_token(self, token: &str) -> Self {
+        Self {
+            token: Some(token.to_owned()),
+            ..self
+        }
+    }
+
     /// `path` lies below the API's base, or is absolute if it starts with a slash.
     pub(crate) async fn send(&self, method: Method, path: &str, body: Option<&Value>) -> Reply {
-        let mut request = self.http.request(method, self.url(path));
-        if let Some(token) = &self.token {
-            request = request.bearer_auth(token);
+        let request = self.request(method, path);
+        Reply::read(match body {
+            Some(body) => request.json(body),
+            None => request,
+        })
+        .await
+    }
+
+    pub(super) fn request(&self, method: Method, path: &str) -> RequestBuilder {
+        let request = self.http.request(method, self.url(path));
+        match &self.token {
+            Some(token) => request.bearer_auth(token),
+            None => request,
         }
-        if let Some(body) = body {
-            request = request.json(body);
-        }
-        Reply::read(request).await
     }
 
     fn url(&self, path: &str) -> Url {
@@ -142,7 +155,7 @@ impl Api {
 }
 
 impl Reply {
-    pub(super) async fn read(request: reqwest::RequestBuilder) -> Self {
+    pub(super) async fn read(request: RequestBuilder) -> Self {
         let answer = request.send().await.expect("an answer");
         Self {
             status: answer.status().as_u16(),

@@ -12,6 +12,7 @@ use calendar_integration::domain::{
 use calendar_integration::security::api_token::{Caller, Realm, Role, Signer};
 use calendar_integration::simulator::{Simulator, SimulatorConfig, SimulatorHandle};
 use calendar_integration::store::StoreError;
+use calendar_integration::telemetry;
 use chrono::TimeDelta;
 use secrecy::ExposeSecret;
 use tokio::runtime::Runtime;
@@ -39,6 +40,8 @@ impl Setup {
             clock: Some(ManualClock::starting_at(start)),
             ..Self::default()
         }
+        // A story that lets minutes pass in an instant takes no lease away by that.
+        .set("LEASE_TTL", "5m")
     }
 
     pub(crate) fn set(mut self, name: &'static str, value: &str) -> Self {
@@ -62,6 +65,9 @@ impl Setup {
         let database = TestDatabase::create().await;
         let mut settings = settings(&simulator, &database);
         settings.extend(self.settings);
+        if let Ok(filter) = std::env::var("RUST_LOG") {
+            settings.insert("RUST_LOG", filter);
+        }
         let process = Process::start(&settings, &clock)
             .await
             .expect("the daemon starts");
@@ -131,6 +137,9 @@ impl Process {
     ) -> Result<Self, StartError> {
         let sources = Sources::of_pairs(settings.iter().map(|(name, value)| (*name, value)));
         let config = Config::load(&sources).expect("the settings are right");
+        if settings.contains_key("RUST_LOG") {
+            telemetry::init(&config.telemetry);
+        }
         let runtime = tokio::runtime::Builder::new_multi_thread()
             .worker_threads(2)
             .enable_all()
@@ -169,6 +178,18 @@ impl Drop for Process {
     fn drop(&mut self) {
         if let Some(runtime) = self.runtime.take() {
             runtime.shutdown_background();
+        }
+    }
+}
+
+/// A further daemon; killed when dropped.
+pub(crate) struct Node(Process);
+
+impl Node {
+    pub(crate) fn service(&self, first: &TestDaemon) -> Api {
+        Api {
+            daemon: self.0.url.clone(),
+            ..first.service()
         }
     }
 }
@@ -240,6 +261,11 @@ impl TestDaemon {
     pub(crate) async fn restart(&mut self) {
         self.stop().await;
         self.start_again().await;
+    }
+
+    /// Another daemon on the same database.
+    pub(crate) async fn second_node(&self) -> Result<Node, StartError> {
+        Process::start(&self.settings, &self.clock).await.map(Node)
     }
 
     pub(crate) fn coach(&self, id: Uuid) -> Api {

@@ -14,7 +14,7 @@ pub(crate) use calendar::{COACH_EMAIL, retried};
 pub(crate) use daemon::{Setup, TestDaemon};
 pub(crate) use database::{TestDatabase, is_postgres};
 pub(crate) use session::Session;
-pub(crate) use sign_in::{Browser, Consent};
+pub(crate) use sign_in::{Browser, Consent, parameter};
 
 use std::time::{Duration, Instant};
 

@@ -1,6 +1,7 @@
 //! A coach's browser: begins a sign-in, agrees on the consent page, and comes back.
 
 use calendar_integration::domain::ProviderKind;
+use reqwest::{Method, RequestBuilder};
 use url::Url;
 use uuid::Uuid;
 
@@ -34,13 +35,21 @@ impl<'a> Browser<'a> {
     /// Asks for a sign-in as this coach; answers the address of the consent page.
     pub(crate) async fn begin(&mut self, provider: ProviderKind, coach: Uuid, more: &str) -> Url {
         let path = format!("connect/{provider}/{coach}?{more}");
-        let reply = self.daemon.coach(coach).get(&path).await;
+        let request = self.daemon.coach(coach).request(Method::GET, &path);
+        let reply = Reply::read(self.with_cookie(request)).await;
         self.keep_cookie(&reply);
         let address = match reply.status {
             302 => reply.header("location").expect("an address").to_owned(),
             _ => text(&reply.expect(200)["authorization_url"]),
         };
         Url::parse(&address).expect("an address")
+    }
+
+    fn with_cookie(&self, request: RequestBuilder) -> RequestBuilder {
+        match &self.cookie {
+            Some(cookie) => request.header("cookie", cookie),
+            None => request,
+        }
     }
 
     fn keep_cookie(&mut self, reply: &Reply) {
@@ -71,11 +80,8 @@ impl<'a> Browser<'a> {
         let rest = callback.as_str().strip_prefix(PUBLIC_URL);
         let path = rest.expect("the provider sends the browser to our public address");
         let here = self.daemon.url().join(path).expect("a path");
-        let mut request = self.daemon.http.get(here);
-        if let Some(cookie) = &self.cookie {
-            request = request.header("cookie", cookie);
-        }
-        let reply = Reply::read(request).await;
+        let request = self.daemon.http.get(here);
+        let reply = Reply::read(self.with_cookie(request)).await;
         assert_eq!(reply.status, 303, "{}", reply.text);
         Url::parse(reply.header("location").expect("an address")).expect("an address")
     }
