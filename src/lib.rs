@@ -50,6 +50,8 @@ pub mod cli;
 pub mod config;
 pub mod connections;
 pub mod daemon;
+pub mod dashboard;
+pub mod demo;
 pub mod doctor;
 pub mod domain;
 pub mod health;

@@ -3,9 +3,9 @@
 use std::process::ExitCode;
 
 use anyhow::Context;
-use tokio::signal::unix::{Signal, SignalKind, signal};
 
 use super::ServeArgs;
+use super::signals::Signals;
 use crate::config::{Config, Section};
 use crate::daemon::{Daemon, Surroundings};
 use crate::telemetry;
@@ -36,26 +36,4 @@ pub(super) async fn run(args: ServeArgs) -> anyhow::Result<ExitCode> {
         anyhow::bail!("the actor tree could not be kept alive; see the log above");
     }
     Ok(ExitCode::SUCCESS)
-}
-
-/// SIGTERM and SIGINT, which mean the same to us.
-struct Signals {
-    terminate: Signal,
-    interrupt: Signal,
-}
-
-impl Signals {
-    fn listen() -> std::io::Result<Self> {
-        Ok(Self {
-            terminate: signal(SignalKind::terminate())?,
-            interrupt: signal(SignalKind::interrupt())?,
-        })
-    }
-
-    async fn next(&mut self) {
-        tokio::select! {
-            _ = self.terminate.recv() => {}
-            _ = self.interrupt.recv() => {}
-        }
-    }
 }

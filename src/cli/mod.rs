@@ -4,20 +4,23 @@
 //! done, 1 failed, 2 wrong flags or settings.
 
 mod daemon;
+mod demo;
 mod doctor;
 mod keys;
 mod migrate;
 mod rotate;
 mod serve;
+mod signals;
+mod simulator;
 mod token;
 
-use std::net::SocketAddr;
-use std::path::PathBuf;
 use std::process::ExitCode;
 
-use clap::{Args, Parser, Subcommand};
+use clap::{Parser, Subcommand};
 
+pub use demo::DemoArgs;
 pub use serve::ServeArgs;
+pub use simulator::SimulatorArgs;
 pub use token::TokenArgs;
 
 /// Keeps coaches' Google and Outlook calendars in step with their appointments.
@@ -76,26 +79,6 @@ pub enum Command {
     Doctor,
 }
 
-#[derive(Debug, Args)]
-pub struct DemoArgs {
-    /// Replay this file of changes (one JSON object a line) and compare the calendars
-    #[arg(long, value_name = "FILE")]
-    pub changes: Option<PathBuf>,
-    /// Let the simulated providers fail on the way: limits, errors, lost answers
-    #[arg(long, requires = "changes")]
-    pub faults: bool,
-    /// Repeat an earlier run: the seed it printed
-    #[arg(long, value_name = "N", requires = "changes")]
-    pub seed: Option<u64>,
-}
-
-#[derive(Debug, Args)]
-pub struct SimulatorArgs {
-    /// Where to listen; port 0 takes a free one and prints it
-    #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1:0")]
-    pub bind_address: SocketAddr,
-}
-
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Subcommand)]
 pub enum MigrateCommand {
     /// Bring the schema up to date
@@ -131,8 +114,8 @@ pub enum KeysCommand {
 pub async fn run(command: Command) -> anyhow::Result<ExitCode> {
     match command {
         Command::Serve(args) => daemon::run(args).await,
-        Command::Demo(_) => anyhow::bail!("`demo` is not wired yet"),
-        Command::Simulator(_) => anyhow::bail!("`simulator` is not wired yet"),
+        Command::Demo(args) => demo::run(args).await,
+        Command::Simulator(args) => simulator::run(args).await,
         Command::Migrate(command) => migrate::run(command).await,
         Command::Openapi => print_openapi(),
         Command::Keys(KeysCommand::Generate { id }) => keys::generate(id),
@@ -175,6 +158,8 @@ mod tests {
             "serve",
             "demo",
             "demo --changes file.jsonl --faults --seed 7",
+            "demo --changes f --against http://x --simulator http://y --jwt-secret-file z",
+            "demo --latency 200",
             "simulator --bind-address 127.0.0.1:8080",
             "migrate up",
             "migrate down",
@@ -190,6 +175,8 @@ mod tests {
         }
         for line in [
             "demo --faults",
+            "demo --changes f --against http://x",
+            "demo --changes f --latency 5",
             "token",
             "token --role root",
             "token --role coach",

@@ -28,10 +28,7 @@ impl Hands {
     ) -> Result<Opened<'a>, StoreError> {
         for _ in 0..TOKEN_READS {
             let now = context.clock.now();
-            let claim = {
-                let _database = context.database.acquire().await;
-                context.store.claim(self.request(context, now)).await?
-            };
+            let claim = context.store.claim(self.request(context, now)).await?;
             let Some(claim) = claim else {
                 self.lease = None;
                 return Ok(Opened::Ended(RoundEnd::NotOurs));

@@ -58,10 +58,7 @@ impl Hands {
         let taken: Vec<_> = planned.iter().map(|row| row.claimed.job.id).collect();
         // Until the settle, rows may be left behind by whatever happens here.
         self.recover = true;
-        {
-            let _database = context.database.acquire().await;
-            claim.commit(&taken, &intents).await?;
-        }
+        claim.commit(&taken, &intents).await?;
         for row in &planned {
             context
                 .metrics
@@ -160,10 +157,7 @@ impl Hands {
             max_attempts: context.backoff.max_attempts,
             now,
         };
-        let due = {
-            let _database = context.database.acquire().await;
-            context.store.settle(settled).await?
-        };
+        let due = context.store.settle(settled).await?;
         self.recover = false;
         Ok(due)
     }

@@ -23,6 +23,7 @@ use self::ports::Ports;
 use crate::api::{self, ApiState};
 use crate::config::Config;
 use crate::connections::{ConnectionsHandle, WorkerContext, keep_leases};
+use crate::dashboard;
 use crate::domain::{Clock, Entropy, NodeId, SystemClock, SystemEntropy};
 use crate::health::Metrics;
 use crate::oauth::{AllowedOrigins, ConnectFlow, ReturnAddress, SignInProvider};
@@ -118,7 +119,7 @@ impl Daemon {
 
         let stop_server = CancellationToken::new();
         let deadline = config.shutdown_deadline;
-        let service = api::service(api_state(config, &ports, http), poem::Route::new());
+        let service = api::service(api_state(config, &ports, http), dashboard::routes());
         let stopped = stop_server.clone().cancelled_owned();
         let server = tokio::spawn(
             poem::Server::new_with_acceptor(acceptor)
