@@ -1,18 +1,25 @@
 //! One connection's trouble is nobody else's.
 
+use std::time::Duration;
+
 use calendar_integration::domain::ProviderKind;
 use calendar_integration::simulator::{FaultEffect, FaultRule};
 use serde_json::json;
 use uuid::Uuid;
 
-use crate::support::{Session, TestDaemon, eventually};
+use crate::support::{Session, Setup, TestDaemon, eventually};
 
 const GOOGLE: ProviderKind = ProviderKind::Google;
 const OUTLOOK: ProviderKind = ProviderKind::Outlook;
 
+/// Slow enough for a flood to last.
+fn at_lifelike_speed() -> Setup {
+    Setup::default().simulate(|config| config.limits.latency = Duration::from_millis(50))
+}
+
 #[tokio::test]
 async fn a_hanging_a_failing_and_a_flooded_connection_delay_no_other() {
-    let daemon = TestDaemon::start().await;
+    let daemon = at_lifelike_speed().start().await;
     let service = daemon.service();
     let mut troubled = Vec::new();
     for email in ["hangs@example.com", "fails@example.com"] {
@@ -28,7 +35,7 @@ async fn a_hanging_a_failing_and_a_flooded_connection_delay_no_other() {
         .await;
     daemon.fail(FaultRule::always(FaultEffect::Hang).of("hangs@example.com"));
     daemon.fail(FaultRule::always(FaultEffect::status(500)).of("fails@example.com"));
-    let mut items: Vec<_> = (0..400)
+    let mut items: Vec<_> = (0..800)
         .map(|_| Session::tomorrow(flooded, daemon.now()).item())
         .collect();
     for coach in troubled {
@@ -58,10 +65,10 @@ async fn a_hanging_a_failing_and_a_flooded_connection_delay_no_other() {
 
 #[tokio::test]
 async fn what_one_coach_changes_goes_before_a_backfill_of_their_own() {
-    let daemon = TestDaemon::start().await;
+    let daemon = at_lifelike_speed().start().await;
     let service = daemon.service();
     let coach = Uuid::new_v4();
-    let items: Vec<_> = (0..400)
+    let items: Vec<_> = (0..900)
         .map(|_| Session::tomorrow(coach, daemon.now()).item())
         .collect();
     let batch = json!({"appointments": items});

@@ -123,14 +123,38 @@ async fn a_coach_who_says_no_is_brought_back_with_access_denied() {
 }
 
 #[tokio::test]
-async fn a_box_left_empty_is_insufficient_scope() {
+async fn less_access_than_is_needed_is_no_connection() {
     let daemon = TestDaemon::start().await;
-    let coach = Uuid::new_v4();
-    let end = Browser::new(&daemon)
-        .sign_in(GOOGLE, coach, COACH_EMAIL, Consent::WithoutCalendar)
-        .await;
-    // The simulator takes "no box at all" for a refusal, so the e-mail box is a scope of its own.
-    assert!(["insufficient_scope", "access_denied"].contains(&error_of(&end).as_str()));
+    for (provider, granted) in [
+        (
+            GOOGLE,
+            "https://www.googleapis.com/auth/userinfo.email \
+             https://www.googleapis.com/auth/calendar.readonly",
+        ),
+        (
+            ProviderKind::Outlook,
+            "offline_access User.Read Calendars.Read",
+        ),
+    ] {
+        let mut browser = Browser::new(&daemon);
+        let mut page = browser.begin(provider, Uuid::new_v4(), "").await;
+        let asked: Vec<(String, String)> = page.query_pairs().into_owned().collect();
+        page.query_pairs_mut()
+            .clear()
+            .extend_pairs(asked.into_iter().map(|(name, value)| {
+                let value = if name == "scope" {
+                    granted.to_owned()
+                } else {
+                    value
+                };
+                (name, value)
+            }));
+        let callback = browser.decide(page, COACH_EMAIL, Consent::Allow).await;
+        assert_eq!(
+            error_of(&browser.come_back(&callback).await),
+            "insufficient_scope"
+        );
+    }
 }
 
 #[tokio::test]

@@ -1,20 +1,13 @@
 //! What calendars hold, as the providers see it.
 
 use calendar_integration::domain::ProviderKind;
-use calendar_integration::simulator::{
-    CoachEdit, EffectKind, EventSelector, FaultEffect, FaultRule, LiveEvent,
-};
+use calendar_integration::simulator::{CoachEdit, EffectKind, EventSelector, FaultRule, LiveEvent};
 use uuid::Uuid;
 
 use super::{TestDaemon, until};
 
 /// The account that stories use when one is enough.
 pub(crate) const COACH_EMAIL: &str = "coach@example.com";
-
-/// A server error that passes.
-pub(crate) fn retried(times: u32) -> FaultRule {
-    FaultRule::always(FaultEffect::status(503)).times(times)
-}
 
 impl TestDaemon {
     pub(crate) fn events(&self, provider: ProviderKind, email: &str) -> Vec<LiveEvent> {

@@ -3,7 +3,6 @@
 use std::sync::atomic::{AtomicU32, Ordering};
 
 use sea_orm::{ConnectionTrait, Database, Statement};
-use secrecy::SecretString;
 
 /// Whether this run is on PostgreSQL. Without `TEST_DATABASE`: SQLite, which needs nothing.
 pub(crate) fn is_postgres() -> bool {
@@ -45,10 +44,6 @@ impl TestDatabase {
                 format!("{host}/{name}")
             }
         }
-    }
-
-    pub(crate) fn secret_url(&self) -> SecretString {
-        self.url().into()
     }
 
     /// One column of what a query finds; its values must be texts.

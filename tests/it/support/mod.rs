@@ -10,7 +10,7 @@ mod session;
 mod sign_in;
 
 pub(crate) use api::{Api, Reply};
-pub(crate) use calendar::{COACH_EMAIL, retried};
+pub(crate) use calendar::COACH_EMAIL;
 pub(crate) use daemon::{Setup, TestDaemon};
 pub(crate) use database::{TestDatabase, is_postgres};
 pub(crate) use session::Session;

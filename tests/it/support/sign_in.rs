@@ -14,8 +14,6 @@ use super::{Reply, TestDaemon};
 pub(crate) enum Consent {
     Allow,
     Deny,
-    /// Google: leave the box of the calendar empty.
-    WithoutCalendar,
 }
 
 /// A browser with its cookies.
@@ -61,14 +59,10 @@ impl<'a> Browser<'a> {
     /// Answers the consent page; where the provider sends the browser then.
     pub(crate) async fn decide(&self, consent_page: Url, email: &str, consent: Consent) -> Url {
         let decision = match consent {
-            Consent::Allow | Consent::WithoutCalendar => "allow",
+            Consent::Allow => "allow",
             Consent::Deny => "deny",
         };
-        let mut form = vec![("account", email), ("decision", decision)];
-        if let Consent::WithoutCalendar = consent {
-            form.push(("granular", "1"));
-            form.push(("scope", "https://www.googleapis.com/auth/userinfo.email"));
-        }
+        let form = [("account", email), ("decision", decision)];
         let request = self.daemon.http.post(consent_page).form(&form);
         let reply = Reply::read(request).await;
         assert_eq!(reply.status, 302, "{}", reply.text);
