@@ -77,6 +77,7 @@ impl Housekeeper {
         let now = self.context.clock.now();
         let store = &self.context.store;
         let sign_ins = store.forget_sign_ins(now - SIGN_INS_KEPT).await?;
+        let appointments = store.forget_erased().await?;
         let mut jobs = 0;
         loop {
             let forgotten = store.forget_ended_jobs(now - JOBS_KEPT).await?;
@@ -85,8 +86,8 @@ impl Housekeeper {
                 break;
             }
         }
-        if sign_ins + jobs > 0 {
-            tracing::debug!(sign_ins, jobs, "housekeeping done");
+        if sign_ins + appointments + jobs > 0 {
+            tracing::debug!(sign_ins, appointments, jobs, "housekeeping done");
         }
         Ok(())
     }

@@ -23,6 +23,8 @@ impl MigrationTrait for Migration {
                 // A full sync takes those that have not ended.
                 "CREATE INDEX appointments_to_come ON appointments (coach_id, ends_at) \
                  WHERE status = 'confirmed'",
+                "CREATE INDEX appointments_to_forget ON appointments (id) \
+                 WHERE erased_at IS NOT NULL",
                 "CREATE INDEX mappings_by_appointment \
                  ON calendar_event_mappings (appointment_id)",
                 "CREATE INDEX mappings_by_state \

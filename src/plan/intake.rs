@@ -21,26 +21,29 @@ pub enum Outcome {
 }
 
 /// Compares a report with what is stored. An appointment that is being erased and is reported again
-/// is alive again: the platform knows best.
-pub fn receive(stored: Option<&Appointment>, reported: &Appointment) -> Outcome {
-    let Some(stored) = stored else {
-        return Outcome::Created;
+/// is alive again: the platform knows best. The appointment that comes back is what to keep: a report
+/// that names no revision leaves the stored one, so that an older one is still told by it.
+pub fn receive(stored: Option<&Appointment>, reported: &Appointment) -> (Outcome, Appointment) {
+    let Some(stored) = stored.filter(|stored| !stored.erased) else {
+        return (Outcome::Created, reported.clone());
     };
-    if stored.erased {
-        return Outcome::Created;
-    }
     if let (Some(before), Some(now)) = (stored.revision, reported.revision)
         && now < before
     {
-        return Outcome::Stale;
+        return (Outcome::Stale, stored.clone());
     }
+    let taken = Appointment {
+        revision: reported.revision.or(stored.revision),
+        ..reported.clone()
+    };
     let same_but_revision = Appointment {
-        revision: reported.revision,
+        revision: taken.revision,
         ..stored.clone()
     };
-    if same_but_revision == *reported {
+    let outcome = if same_but_revision == taken {
         Outcome::Unchanged
     } else {
         Outcome::Updated
-    }
+    };
+    (outcome, taken)
 }

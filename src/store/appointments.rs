@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, HashMap};
 
+use sea_orm::sea_query::LockType;
 use sea_orm::{
     ColumnTrait, Condition, ConnectionTrait, DbBackend, EntityTrait, ExprTrait, QueryFilter,
     QueryOrder, QuerySelect,
@@ -10,7 +11,7 @@ use sea_orm::{
 use super::enqueue::{Order, Pairs, concerned, enqueue, lock_leases, wake};
 use super::entity::{appointment, connection, job, mapping};
 use super::sql::{Sql, lock_coaches};
-use super::{Job, Store, StoreError, settle};
+use super::{Job, Store, StoreError, erased};
 use crate::domain::{
     Appointment, AppointmentId, CoachId, Connection, ConnectionId, ConnectionStatus, Flags,
     JobStatus, Mapping, Priority, Timestamp,
@@ -63,35 +64,29 @@ impl Store {
         now: Timestamp,
     ) -> Result<Intake, StoreError> {
         let tx = self.begin().await?;
-        lock_coaches(&tx, reported.iter().map(|appointment| appointment.coach_id)).await?;
+        lock_coaches(&tx, coaches_of(&tx, reported).await?).await?;
         let mut known = load(&tx, reported.iter().map(|appointment| appointment.id)).await?;
 
         let mut results = Vec::with_capacity(reported.len());
-        let mut writes: BTreeMap<AppointmentId, &Appointment> = BTreeMap::new();
+        let mut writes: BTreeMap<AppointmentId, Appointment> = BTreeMap::new();
         let mut changed: Vec<AppointmentId> = Vec::new();
         for appointment in reported {
-            let outcome = receive(known.get(&appointment.id), appointment);
-            match outcome {
-                Outcome::Created | Outcome::Updated => {
-                    writes.insert(appointment.id, appointment);
-                    changed.push(appointment.id);
-                }
-                // The revision may be newer all the same.
-                Outcome::Unchanged => {
-                    writes.insert(appointment.id, appointment);
-                }
-                Outcome::Stale => {}
-            }
-            if outcome != Outcome::Stale {
-                known.insert(appointment.id, appointment.clone());
-            }
+            let (outcome, taken) = receive(known.get(&appointment.id), appointment);
             results.push((appointment.id, outcome));
+            match outcome {
+                Outcome::Created | Outcome::Updated => changed.push(appointment.id),
+                // The revision may be newer all the same.
+                Outcome::Unchanged => {}
+                Outcome::Stale => continue,
+            }
+            known.insert(appointment.id, taken.clone());
+            writes.insert(appointment.id, taken);
         }
         changed.sort_unstable();
         changed.dedup();
 
         // Where events are that the appointment's old coach leaves behind, mappings tell.
-        save(&tx, writes.values().copied(), now).await?;
+        save(&tx, writes.values(), now).await?;
         let order = Order {
             priority: Priority::Change,
             flags: Flags::CHANGE,
@@ -143,7 +138,7 @@ impl Store {
             now,
         };
         let (queued, connections) = queue_changed(&tx, &[id], order).await?;
-        settle::forget_erased(&tx, &[id]).await?;
+        erased::forget(&tx, Some(&[id])).await?;
         tx.commit().await?;
         Ok(Some(Intake {
             results: Vec::new(),
@@ -262,6 +257,20 @@ pub(super) async fn belongs_to(
     Ok(mapped.is_some())
 }
 
+/// The coaches a report concerns: those it names, and those it takes an appointment from.
+async fn coaches_of(
+    db: &impl ConnectionTrait,
+    reported: &[Appointment],
+) -> Result<Vec<CoachId>, StoreError> {
+    let ids = reported.iter().map(|appointment| appointment.id);
+    let stored = appointment::Entity::find()
+        .filter(appointment::Column::Id.is_in(ids))
+        .all(db)
+        .await?;
+    let named = reported.iter().map(|appointment| appointment.coach_id);
+    Ok(named.chain(stored.iter().map(|row| row.coach_id)).collect())
+}
+
 async fn queue_changed(
     db: &impl ConnectionTrait,
     changed: &[AppointmentId],
@@ -283,7 +292,11 @@ async fn load(
 ) -> Result<HashMap<AppointmentId, Appointment>, StoreError> {
     let mut query = appointment::Entity::find().filter(appointment::Column::Id.is_in(ids));
     if db.get_database_backend() == DbBackend::Postgres {
-        query = query.lock_exclusive();
+        // Not FOR UPDATE: a claim that holds the lease may be inserting a mapping, whose foreign key
+        // asks for the key of this row.
+        query = query
+            .order_by_asc(appointment::Column::Id)
+            .lock(LockType::NoKeyUpdate);
     }
     let rows = query.all(db).await?;
     rows.into_iter()

@@ -141,7 +141,9 @@ async fn recover(db: &impl ConnectionTrait, connection_id: ConnectionId) -> Resu
             "UPDATE calendar_sync_queue SET \
                forced = (calendar_sync_queue.forced OR left_over.forced), \
                verify = (calendar_sync_queue.verify OR left_over.verify), \
-               sync_id = COALESCE(calendar_sync_queue.sync_id, left_over.sync_id) \
+               sync_id = COALESCE(calendar_sync_queue.sync_id, left_over.sync_id), \
+               priority = CASE WHEN left_over.priority > calendar_sync_queue.priority \
+                 THEN left_over.priority ELSE calendar_sync_queue.priority END \
              FROM calendar_sync_queue left_over \
              WHERE left_over.status = 'processing' \
                AND left_over.connection_id = calendar_sync_queue.connection_id \

@@ -240,6 +240,12 @@ impl Pairs<'_> {
                     " UNION SELECT connection_id, appointment_id FROM calendar_event_mappings \
                      WHERE state <> 'absent' AND appointment_id IN ",
                 )
+                .list(ids.iter().copied())
+                // Work under way may be making an event in a calendar that has no mapping yet.
+                .text(
+                    " UNION SELECT connection_id, appointment_id FROM calendar_sync_queue \
+                     WHERE status IN ('pending', 'processing', 'failed') AND appointment_id IN ",
+                )
                 .list(ids.iter().copied()),
             Pairs::FullSync(id) => sql
                 .text(

@@ -61,10 +61,10 @@ impl Store {
     ) -> Result<u64, StoreError> {
         let sql = Sql::on(&self.write).text("UPDATE connection_leases SET expires_at = ");
         let sql = lease_end(sql, ttl, now)
-            .text(" WHERE node = ")
+            .text(" WHERE connection_id IN (SELECT connection_id FROM connection_leases WHERE node = ")
             .value(node)
             .text(" AND expires_at >= ");
-        lease_now(sql, now).execute(&self.write).await
+        in_order(lease_now(sql, now)).execute(&self.write).await
     }
 
     /// Gives one lease back, so that another node need not wait for its end.
@@ -85,13 +85,14 @@ impl Store {
     /// the only daemon on a SQLite file, whose predecessor may have been killed.
     pub async fn release_leases(&self, node: Option<NodeId>) -> Result<(), StoreError> {
         let sql = Sql::on(&self.write).text(
-            "UPDATE connection_leases SET node = NULL, expires_at = NULL WHERE node IS NOT NULL",
+            "UPDATE connection_leases SET node = NULL, expires_at = NULL WHERE connection_id IN \
+             (SELECT connection_id FROM connection_leases WHERE node IS NOT NULL",
         );
         let sql = match node {
             Some(node) => sql.text(" AND node = ").value(node),
             None => sql,
         };
-        sql.execute(&self.write).await?;
+        in_order(sql).execute(&self.write).await?;
         Ok(())
     }
 
@@ -176,28 +177,38 @@ pub(super) async fn reschedule(
     connection_id: ConnectionId,
     not_before: Option<Timestamp>,
 ) -> Result<Option<Timestamp>, StoreError> {
-    let next = "(SELECT MIN(q.scheduled_for) FROM calendar_sync_queue q \
-         JOIN coach_calendar_connections c ON c.id = q.connection_id \
-         WHERE q.connection_id = connection_leases.connection_id \
-         AND q.status = 'pending' AND c.status = 'active')";
-    let sql = Sql::on(db)
+    let earliest = Sql::on(db)
+        .text(
+            "SELECT q.scheduled_for FROM calendar_sync_queue q \
+             WHERE q.status = 'pending' AND EXISTS (SELECT 1 FROM coach_calendar_connections c \
+               WHERE c.id = q.connection_id AND c.status = 'active') AND q.connection_id = ",
+        )
+        .value(connection_id)
+        // Not MIN(): the first entry of the index, however many follow.
+        .text(" ORDER BY q.scheduled_for LIMIT 1")
+        .build();
+    let earliest = match db.query_one_raw(earliest).await? {
+        Some(row) => {
+            Some(Timestamp::try_get(&row, "", "scheduled_for").map_err(sea_orm::DbErr::from)?)
+        }
+        None => None,
+    };
+    let due = earliest.map(|at| not_before.map_or(at, |until| until.max(at)));
+    Sql::on(db)
         .text("UPDATE connection_leases SET not_before = ")
         .value(not_before)
-        .text(", due_at = CASE WHEN ")
-        .text(next)
-        .text(" < ")
-        .value(not_before)
-        .text(" THEN ")
-        .value(not_before)
-        .text(" ELSE ")
-        .text(next)
-        .text(" END WHERE connection_id = ")
+        .text(", due_at = ")
+        .value(due)
+        .text(" WHERE connection_id = ")
         .value(connection_id)
-        .text(" RETURNING due_at");
-    let Some(row) = db.query_one_raw(sql.build()).await? else {
-        return Ok(None);
-    };
-    Ok(Option::<Timestamp>::try_get(&row, "", "due_at").map_err(sea_orm::DbErr::from)?)
+        .execute(db)
+        .await?;
+    Ok(due)
+}
+
+/// Ends a subquery over leases so that its rows are locked in the order everyone locks them in.
+fn in_order(sql: Sql) -> Sql {
+    sql.text(" ORDER BY connection_id").for_update().text(")")
 }
 
 fn lease_now(sql: Sql, now: Timestamp) -> Sql {

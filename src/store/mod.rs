@@ -19,6 +19,7 @@ mod connect;
 mod connections;
 mod enqueue;
 pub(crate) mod entity;
+mod erased;
 mod error;
 mod housekeeping;
 mod jobs;

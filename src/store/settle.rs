@@ -6,7 +6,7 @@ use sea_orm::{ConnectionTrait, TryGetable};
 
 use super::enqueue::{Order, Pairs, enqueue};
 use super::sql::Sql;
-use super::{Lease, Store, StoreError, claim, leases};
+use super::{Lease, Store, StoreError, claim, erased, leases};
 use crate::domain::{
     AppointmentId, ConnectionId, ConnectionStatus, FailureCode, Flags, JobId, LastSync, Mapping,
     Priority, Timestamp,
@@ -95,13 +95,13 @@ impl Store {
             }
         }
         finish_full_sync(&tx, connection_id, now).await?;
-        let erased: Vec<AppointmentId> = settled
+        let leaving: Vec<AppointmentId> = settled
             .settlements
             .iter()
             .filter(|settlement| settlement.erased)
             .map(|settlement| settlement.appointment_id)
             .collect();
-        forget_erased(&tx, &erased).await?;
+        erased::forget(&tx, Some(&leaving)).await?;
         let due = leases::reschedule(&tx, connection_id, settled.not_before).await?;
         tx.commit().await?;
         Ok(due)
@@ -213,7 +213,7 @@ async fn fold(
         .value(flags.forced)
         .text("), verify = (calendar_sync_queue.verify OR ended.verify OR ")
         .value(flags.verify)
-        .text("), sync_id = COALESCE(calendar_sync_queue.sync_id, ended.sync_id) FROM calendar_sync_queue ended WHERE ended.id = ")
+        .text("), sync_id = COALESCE(calendar_sync_queue.sync_id, ended.sync_id), priority = CASE WHEN ended.priority > calendar_sync_queue.priority THEN ended.priority ELSE calendar_sync_queue.priority END FROM calendar_sync_queue ended WHERE ended.id = ")
         .value(settlement.job_id)
         .text(" AND calendar_sync_queue.status IN ('pending', 'failed') AND calendar_sync_queue.connection_id = ")
         .value(connection_id)
@@ -295,31 +295,6 @@ async fn finish_full_sync(
                AND part.status IN ('pending', 'processing')) AND connection_id = ",
         )
         .value(connection_id)
-        .execute(db)
-        .await?;
-    Ok(())
-}
-
-/// Forgets erased appointments that no calendar we can reach holds any more.
-pub(super) async fn forget_erased(
-    db: &impl ConnectionTrait,
-    appointments: &[AppointmentId],
-) -> Result<(), StoreError> {
-    if appointments.is_empty() {
-        return Ok(());
-    }
-    Sql::on(db)
-        .text("DELETE FROM appointments WHERE erased_at IS NOT NULL AND id IN ")
-        .list(appointments.iter().copied())
-        .text(
-            " AND NOT EXISTS (SELECT 1 FROM calendar_event_mappings m \
-               JOIN coach_calendar_connections c ON c.id = m.connection_id \
-               WHERE m.appointment_id = appointments.id AND m.state <> 'absent' \
-               AND c.status <> 'disconnected') \
-             AND NOT EXISTS (SELECT 1 FROM calendar_sync_queue q \
-               WHERE q.appointment_id = appointments.id \
-               AND q.status IN ('pending', 'processing', 'failed'))",
-        )
         .execute(db)
         .await?;
     Ok(())
