@@ -46,6 +46,7 @@ pub struct DemoArgs {
 pub(super) async fn run(args: DemoArgs) -> anyhow::Result<ExitCode> {
     start_logging()?;
     let mut signals = Signals::listen().context("signals cannot be listened for")?;
+    let stop = async move { signals.next().await };
     match (args.changes, args.latency) {
         (Some(changes), _) => {
             let elsewhere = match (args.against, args.simulator, args.jwt_secret_file) {
@@ -62,17 +63,14 @@ pub(super) async fn run(args: DemoArgs) -> anyhow::Result<ExitCode> {
                 seed: args.seed,
                 elsewhere,
             };
-            tokio::select! {
-                code = Box::pin(demo::replay(options)) => code,
-                () = signals.next() => Ok(ExitCode::FAILURE),
-            }
+            Box::pin(demo::replay(options, stop)).await
         }
-        (None, Some(changes)) => tokio::select! {
-            measured = demo::measure_latency(changes) => measured.map(|()| ExitCode::SUCCESS),
-            () = signals.next() => Ok(ExitCode::FAILURE),
-        },
+        (None, Some(changes)) => {
+            demo::measure_latency(changes, stop).await?;
+            Ok(ExitCode::SUCCESS)
+        }
         (None, None) => {
-            demo::look_around(async move { signals.next().await }).await?;
+            demo::look_around(stop).await?;
             Ok(ExitCode::SUCCESS)
         }
     }

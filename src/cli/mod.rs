@@ -55,7 +55,7 @@ pub enum Command {
     /// a demo coach with appointments, and prints a sign-in link to the dashboard. With --changes,
     /// replays a file of changes through the API instead, waits, compares every calendar with what
     /// should be in it, and exits with 1 if anything differs.
-    Demo(DemoArgs),
+    Demo(Box<DemoArgs>),
     /// Run the simulated Google and Microsoft alone
     Simulator(SimulatorArgs),
     /// Change or show the database schema
@@ -114,7 +114,7 @@ pub enum KeysCommand {
 pub async fn run(command: Command) -> anyhow::Result<ExitCode> {
     match command {
         Command::Serve(args) => daemon::run(args).await,
-        Command::Demo(args) => demo::run(args).await,
+        Command::Demo(args) => demo::run(*args).await,
         Command::Simulator(args) => simulator::run(args).await,
         Command::Migrate(command) => migrate::run(command).await,
         Command::Openapi => print_openapi(),

@@ -3,18 +3,12 @@
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use tokio::sync::Semaphore;
-
 use super::services::Services;
 use crate::domain::{Clock, Entropy, NodeId};
 use crate::health::Metrics;
 use crate::plan::{Backoff, RestartPolicy};
 use crate::security::KeyRing;
 use crate::store::Store;
-
-/// Rounds that use the database at once. Fewer than the pool holds: the API always finds a
-/// connection, however many calendars wake up together.
-const ROUNDS_IN_DATABASE: usize = 8;
 
 #[derive(Debug)]
 pub struct WorkerContext {
@@ -30,7 +24,6 @@ pub struct WorkerContext {
     /// How long a worker with nothing to do lives on.
     pub idle_after: Duration,
     pub metrics: Metrics,
-    pub(super) database: Semaphore,
     pub(super) leases: LeaseWatch,
 }
 
@@ -62,7 +55,6 @@ impl WorkerContext {
             restart: RestartPolicy::default(),
             idle_after: Duration::from_secs(60),
             metrics,
-            database: Semaphore::new(ROUNDS_IN_DATABASE),
             leases: LeaseWatch::default(),
         }
     }

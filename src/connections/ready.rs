@@ -1,7 +1,6 @@
 //! Getting ready for a round: lease, status, token; or the wait instead of one.
 
 use chrono::TimeDelta;
-use tokio::sync::SemaphorePermit;
 
 use super::context::WorkerContext;
 use super::outcome::Tally;
@@ -16,11 +15,8 @@ use crate::store::{Claim, ClaimRequest, Lease, StoreError};
 const TOKEN_READS: usize = 3;
 
 /// A claim that can be worked on, or how the round ends without one.
-///
-/// The permit stays with the claim until its commit. Asking for one again to commit would deadlock on
-/// SQLite: those who hold the permits wait for the one writer, which this claim has.
 pub(super) enum Opened<'a> {
-    Claim(Box<Claim>, &'a Service, Option<SemaphorePermit<'a>>),
+    Claim(Box<Claim>, &'a Service),
     Ended(RoundEnd),
 }
 
@@ -32,7 +28,6 @@ impl Hands {
     ) -> Result<Opened<'a>, StoreError> {
         for _ in 0..TOKEN_READS {
             let now = context.clock.now();
-            let permit = context.database.acquire().await;
             let claim = context.store.claim(self.request(context, now)).await?;
             let Some(claim) = claim else {
                 self.lease = None;
@@ -40,14 +35,12 @@ impl Hands {
             };
             self.lease = Some(claim.lease);
             let Some(service) = context.services.get(&claim.connection.provider) else {
-                drop(permit);
                 return self.unconfigured(context, claim).await.map(Opened::Ended);
             };
             self.batch = service.api.max_batch();
             match claim.connection.status {
                 ConnectionStatus::Active => {}
                 ConnectionStatus::Quarantined => {
-                    drop(permit);
                     return reactivate(context, claim, now).await.map(Opened::Ended);
                 }
                 // Parked for its coach, or ended: the wake crossed with that.
@@ -59,7 +52,6 @@ impl Hands {
                 return Ok(Opened::Ended(RoundEnd::Due(Some(until))));
             }
             if let Some(pause) = service.paused(now) {
-                drop(permit);
                 let end = self.wait(context, claim, pause.until).await?;
                 return Ok(Opened::Ended(end));
             }
@@ -71,12 +63,11 @@ impl Hands {
             if claim.due.is_empty()
                 || (stored_version.is_some() && self.tokens.is_ready(now) == stored_version)
             {
-                return Ok(Opened::Claim(Box::new(claim), service, permit.ok()));
+                return Ok(Opened::Claim(Box::new(claim), service));
             }
             // Without a transaction open: this may call the provider. Taking the lease must last.
             let (lease, settings_version) = (claim.lease, claim.connection.settings_version);
             claim.commit(&[], &[]).await?;
-            drop(permit);
             match self.tokens.make_ready(context, service, lease).await {
                 Ok(()) => self.tokenless = 0,
                 Err(NoToken::Store(error)) => return Err(error),

@@ -41,8 +41,8 @@ pub(super) struct Hands {
 impl Hands {
     pub(super) async fn round(&mut self, context: &WorkerContext) -> Result<RoundEnd, StoreError> {
         let taken_at = context.clock.monotonic();
-        let (claim, service, permit) = match self.open_claim(context).await? {
-            Opened::Claim(claim, service, permit) => (*claim, service, permit),
+        let (claim, service) = match self.open_claim(context).await? {
+            Opened::Claim(claim, service) => (*claim, service),
             Opened::Ended(end) => return Ok(end),
         };
         let lease = claim.lease;
@@ -59,7 +59,6 @@ impl Hands {
         // Until the settle, rows may be left behind by whatever happens here.
         self.recover = true;
         claim.commit(&taken, &intents).await?;
-        drop(permit);
         for row in &planned {
             context
                 .metrics
@@ -158,10 +157,7 @@ impl Hands {
             max_attempts: context.backoff.max_attempts,
             now,
         };
-        let due = {
-            let _database = context.database.acquire().await;
-            context.store.settle(settled).await?
-        };
+        let due = context.store.settle(settled).await?;
         self.recover = false;
         Ok(due)
     }

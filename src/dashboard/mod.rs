@@ -60,13 +60,13 @@ const ASSETS: [Asset; 10] = [
 /// `/dashboard` and its files. No token is needed for them: they hold nothing of anybody.
 pub fn routes() -> Route {
     Route::new()
-        .at("/dashboard", get(page))
+        .at("/dashboard", get(serve_page))
         .at("/dashboard/", get(to_page))
-        .at("/dashboard/:name", get(asset))
+        .at("/dashboard/:name", get(serve_asset))
 }
 
 #[handler]
-fn page(headers: &HeaderMap) -> Response {
+fn serve_page(headers: &HeaderMap) -> Response {
     PAGE.answer(headers)
 }
 
@@ -81,7 +81,7 @@ fn to_page() -> Response {
 }
 
 #[handler]
-fn asset(Path(name): Path<String>, headers: &HeaderMap) -> poem::Result<Response> {
+fn serve_asset(Path(name): Path<String>, headers: &HeaderMap) -> poem::Result<Response> {
     ASSETS
         .iter()
         .find(|asset| asset.name == name)

@@ -13,7 +13,7 @@ use serde_json::json;
 
 use super::api::Api;
 use super::sign_in;
-use super::stage::{Plan, Stage};
+use super::stage::{Plan, Stage, Stopped};
 use crate::domain::{AppointmentId, CoachId, ProviderKind};
 
 /// How often the receipt is looked for; it carries its own time, so this blurs nothing.
@@ -24,10 +24,14 @@ const PAUSE: Duration = Duration::from_millis(20);
 const ACCOUNT: &str = "latency@example.com";
 
 /// Reports `changes` new appointments one after the other, with one Google connection, and prints
-/// how long after the answer of each the provider received the call for it.
-pub async fn measure(changes: u32) -> anyhow::Result<()> {
+/// how long after the answer of each the provider received the call for it. Ends early when `stop`
+/// resolves.
+pub async fn measure(changes: u32, stop: impl Future<Output = ()>) -> anyhow::Result<()> {
     let stage = Stage::set(Plan::default()).await?;
-    let measured = run(&stage, changes).await;
+    let measured = tokio::select! {
+        measured = run(&stage, changes) => measured,
+        () = stop => Err(Stopped.into()),
+    };
     stage.clear().await?;
     print(&measured?);
     Ok(())

@@ -106,6 +106,11 @@ impl Stage {
     }
 }
 
+/// A performance was ended from outside.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("stopped before its end")]
+pub(super) struct Stopped;
+
 /// The wanted port if it is free, else another one. Found by listening for a moment: the address
 /// must be known before the daemon starts, for its own settings name it.
 async fn free_address(port: u16) -> anyhow::Result<SocketAddr> {

@@ -11,6 +11,8 @@ use sea_orm::{
     ColumnTrait, ConnectionTrait, DatabaseTransaction, EntityTrait, QueryFilter, Statement,
 };
 
+use tokio::sync::OwnedSemaphorePermit;
+
 use super::entity::{appointment, connection, job, lease, mapping};
 use super::sql::Sql;
 use super::{Job, Lease, Store, StoreError, leases, tokens};
@@ -44,6 +46,8 @@ pub struct Claim {
     /// When the connection was due, before this claim.
     pub due_at: Option<Timestamp>,
     now: Timestamp,
+    /// After the transaction, which must end first.
+    _turn: Option<OwnedSemaphorePermit>,
 }
 
 /// One due row, with what planning needs.
@@ -66,6 +70,7 @@ impl Store {
             now,
             recover: recover_asked,
         } = request;
+        let turn = self.round().await;
         let tx = self.begin().await?;
         let before = lease::Entity::find_by_id(connection_id).one(&tx).await?;
         let Some(lease) = leases::acquire(&tx, connection_id, node, lease_ttl, now).await? else {
@@ -94,6 +99,7 @@ impl Store {
             due_at: before.and_then(|before| before.due_at),
             now,
             tx,
+            _turn: turn,
         }))
     }
 }

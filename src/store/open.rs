@@ -12,6 +12,7 @@ use sea_orm::{
     SqliteTransactionMode, TransactionOptions, TransactionTrait,
 };
 use secrecy::{ExposeSecret, SecretString};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use super::StoreError;
 
@@ -22,11 +23,18 @@ const ACQUIRE_TIMEOUT: Duration = Duration::from_secs(5);
 const SQLITE_READERS: u32 = 4;
 const POSTGRES_CONNECTIONS: u32 = 16;
 
+/// Claims and settles that use the database at once. Fewer than PostgreSQL's pool holds, and in a
+/// queue of their own before SQLite's one writer: however many calendars wake up together, an API
+/// call waits for a few of them at most.
+const ROUNDS_AT_ONCE: usize = 8;
+
 /// The open database. Cheap to clone.
 #[derive(Clone, Debug)]
 pub struct Store {
     pub(super) read: DatabaseConnection,
     pub(super) write: DatabaseConnection,
+    /// Claims and settles under way, see [`ROUNDS_AT_ONCE`].
+    rounds: Arc<Semaphore>,
     /// Held while a daemon uses a SQLite file; released by the system even after kill -9.
     _lock: Option<Arc<File>>,
 }
@@ -76,6 +84,7 @@ impl Store {
         Ok(Self {
             read,
             write,
+            rounds: Arc::new(Semaphore::new(ROUNDS_AT_ONCE)),
             _lock: None,
         })
     }
@@ -152,6 +161,12 @@ impl Store {
             ..TransactionOptions::default()
         };
         Ok(self.write.begin_with_options(options).await?)
+    }
+
+    /// Waits for a turn of the background work. It must be held until the transaction ends.
+    pub(super) async fn round(&self) -> Option<OwnedSemaphorePermit> {
+        // Never closed, so never an error.
+        self.rounds.clone().acquire_owned().await.ok()
     }
 
     pub fn is_sqlite(&self) -> bool {

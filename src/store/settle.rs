@@ -67,6 +67,7 @@ impl Store {
     pub async fn settle(&self, settled: Settled) -> Result<Option<Timestamp>, StoreError> {
         let connection_id = settled.lease.connection_id;
         let now = settled.now;
+        let _turn = self.round().await;
         let tx = self.begin().await?;
         leases::fence(&tx, settled.lease).await?;
         let settings_version = touch_connection(&tx, &settled).await?;

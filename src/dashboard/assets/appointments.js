@@ -2,7 +2,7 @@
 
 import * as api from "./api.js";
 import { element, follow, setClass, setText } from "./dom.js";
-import { APPOINTMENT_STATES, PROVIDERS, SYNC_STATES, span } from "./words.js";
+import { APPOINTMENT_STATES, PROVIDERS, SYNC_STATES, elsewhere, span } from "./words.js";
 
 /** So many are shown: each is asked for by itself to learn how it stands. */
 const SHOWN = 20;
@@ -16,7 +16,7 @@ export async function refresh(coach, connections) {
   const accounts = new Map(connections.map((c) => [c.id, c.account_email]));
   const items = appointments.map((appointment, position) => ({
     appointment,
-    calendars: explained[position]?.calendars ?? [],
+    standings: explained[position]?.connections ?? [],
     accounts,
   }));
   follow(list, rows, items, (item) => item.appointment.id, row);
@@ -33,29 +33,29 @@ function row() {
   const zone = element("p", { className: "soft" });
   const what = element("h3");
   const place = element("p", { className: "soft" });
-  const standings = element("ul");
+  const places = element("ul");
   const lines = new Map();
-  const node = element("li", {}, element("div", {}, when, zone), element("div", {}, what, place, standings));
-  const update = ({ appointment, calendars, accounts }) => {
+  const node = element("li", {}, element("div", {}, when, zone), element("div", {}, what, place, places));
+  const update = ({ appointment, standings, accounts }) => {
     setText(when, span(appointment));
-    setText(zone, appointment.time_zone);
+    setText(zone, elsewhere(appointment));
     const state = APPOINTMENT_STATES[appointment.status] ?? appointment.status;
     setText(what, `${appointment.client.name} (${state})`);
     setText(place, appointment.location ?? appointment.meeting_url ?? "");
-    const items = calendars.map((calendar) => ({ ...calendar, account: accounts.get(calendar.connection_id) }));
-    follow(standings, lines, items, (item) => item.connection_id, line);
+    const items = standings.map((standing) => ({ ...standing, account: accounts.get(standing.connection_id) }));
+    follow(places, lines, items, (item) => item.connection_id, line);
   };
   return { node, update };
 }
 
 function line() {
   const node = element("li");
-  const update = (calendar) => {
-    const { kind, text } = SYNC_STATES[calendar.sync_status] ?? { kind: "", text: calendar.sync_status };
-    const name = PROVIDERS[calendar.provider] ?? calendar.provider;
-    const account = calendar.account ? ` (${calendar.account})` : "";
-    const error = calendar.error ? ` ${calendar.error}` : "";
-    setText(node, `${name}${account}: ${text}. ${calendar.reason}${error}`);
+  const update = (standing) => {
+    const { kind, text } = SYNC_STATES[standing.sync_status] ?? { kind: "", text: standing.sync_status };
+    const name = PROVIDERS[standing.provider] ?? standing.provider;
+    const account = standing.account ? ` (${standing.account})` : "";
+    const error = standing.error ? ` ${standing.error}` : "";
+    setText(node, `${name}${account}: ${text}. ${standing.reason}${error}`);
     setClass(node, kind);
   };
   return { node, update };

@@ -75,14 +75,22 @@ export function moment(text) {
   return text ? new Date(text).toLocaleString([], { dateStyle: "medium", timeStyle: "medium" }) : "never";
 }
 
-/** Start and end as they read in the appointment's own zone. */
+const CLOCK = { hour: "2-digit", minute: "2-digit" };
+const DAY = { weekday: "short", day: "numeric", month: "short" };
+
+/** Start and end in the time zone of whoever looks. */
 export function span(appointment) {
-  const zone = { timeZone: appointment.time_zone };
   const start = new Date(appointment.starts_at);
   const end = new Date(appointment.ends_at);
-  const day = start.toLocaleDateString([], { ...zone, weekday: "short", day: "numeric", month: "short" });
-  const clock = { ...zone, hour: "2-digit", minute: "2-digit" };
-  return `${day}, ${start.toLocaleTimeString([], clock)}\u2013${end.toLocaleTimeString([], clock)}`;
+  const times = [start, end].map((at) => at.toLocaleTimeString([], CLOCK));
+  return `${start.toLocaleDateString([], DAY)}, ${times.join("\u2013")}`;
+}
+
+/** The start in the appointment's own time zone. */
+export function elsewhere(appointment) {
+  const zone = appointment.time_zone;
+  const start = new Date(appointment.starts_at);
+  return `${start.toLocaleString([], { weekday: "short", ...CLOCK, timeZone: zone })} in ${zone}`;
 }
 
 /** A problem of the API as one text. */

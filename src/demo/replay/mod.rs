@@ -30,7 +30,7 @@ use super::oracle;
 use super::patience::CallError;
 use super::progress::Progress;
 use super::sign_in;
-use super::stage::{Plan, Stage};
+use super::stage::{Plan, Stage, Stopped};
 use crate::domain::{Clock, CoachId, Entropy, ProviderKind, SystemClock, SystemEntropy};
 
 /// The share of the calls that fail with `--faults`.
@@ -58,8 +58,12 @@ pub struct Elsewhere {
     pub jwt_secret: SecretString,
 }
 
-/// Replays and compares. The exit code is 0 if every calendar is as it should be.
-pub async fn replay(options: ReplayOptions) -> anyhow::Result<ExitCode> {
+/// Replays and compares. The exit code is 0 if every calendar is as it should be. Ends early when
+/// `stop` resolves.
+pub async fn replay(
+    options: ReplayOptions,
+    stop: impl Future<Output = ()>,
+) -> anyhow::Result<ExitCode> {
     let text = tokio::fs::read_to_string(&options.changes)
         .await
         .with_context(|| format!("{} cannot be read", options.changes.display()))?;
@@ -74,17 +78,18 @@ pub async fn replay(options: ReplayOptions) -> anyhow::Result<ExitCode> {
     let faults = options.faults.then_some(seed);
     let summary = match options.elsewhere {
         Some(elsewhere) => {
-            let clock = SystemClock::shared();
-            Show::new(
-                elsewhere.daemon,
-                elsewhere.simulator,
-                &elsewhere.jwt_secret,
-                clock,
-            )?
-            .run(&changes, faults)
-            .await?
+            let Elsewhere {
+                daemon,
+                simulator,
+                jwt_secret,
+            } = elsewhere;
+            let show = Show::new(daemon, simulator, &jwt_secret, SystemClock::shared())?;
+            tokio::select! {
+                ended = show.run(&changes, faults) => ended?,
+                () = stop => return Err(Stopped.into()),
+            }
         }
-        None => on_a_stage(&changes, faults).await?,
+        None => on_a_stage(&changes, faults, stop).await?,
     };
     summary.print();
     Ok(if summary.is_clean() {
@@ -94,7 +99,11 @@ pub async fn replay(options: ReplayOptions) -> anyhow::Result<ExitCode> {
     })
 }
 
-async fn on_a_stage(changes: &[Change], faults: Option<u64>) -> anyhow::Result<Summary> {
+async fn on_a_stage(
+    changes: &[Change],
+    faults: Option<u64>,
+    stop: impl Future<Output = ()>,
+) -> anyhow::Result<Summary> {
     let quotas = Quotas::for_changes(changes);
     quotas.announce();
     let mut settings = quotas.settings();
@@ -116,6 +125,7 @@ async fn on_a_stage(changes: &[Change], faults: Option<u64>) -> anyhow::Result<S
     let ended = tokio::select! {
         ended = show.run(changes, faults) => ended,
         () = stage.failed() => Err(anyhow::anyhow!("the daemon could not be kept alive")),
+        () = stop => Err(Stopped.into()),
     };
     stage.clear().await?;
     ended

@@ -112,25 +112,17 @@ fn reports() -> impl Strategy<Value = Report> {
 fn settings() -> impl Strategy<Value = Settings> {
     let title = prop::sample::select(vec!["Session", "{client_name} {starts_at}"]);
     let on = prop::bool::weighted(0.8);
-    (
-        on,
-        on,
-        on,
-        any::<bool>(),
-        any::<bool>(),
-        title,
+    (on, on, on, any::<bool>(), any::<bool>(), title).prop_map(
+        |(sync, create, update, details, attendee, title)| Settings {
+            is_sync_enabled: sync,
+            auto_create_events: create,
+            auto_update_events: update,
+            include_client_details: details,
+            add_client_as_attendee: attendee,
+            event_title_template: title.into(),
+            ..Settings::default()
+        },
     )
-        .prop_map(
-            |(sync, create, update, details, attendee, title)| Settings {
-                is_sync_enabled: sync,
-                auto_create_events: create,
-                auto_update_events: update,
-                include_client_details: details,
-                add_client_as_attendee: attendee,
-                event_title_template: title.into(),
-                ..Settings::default()
-            },
-        )
 }
 
 fn fates() -> impl Strategy<Value = Fate> {

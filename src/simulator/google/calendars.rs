@@ -51,6 +51,16 @@ pub(super) fn get(world: &World, account: &AccountKey, id: &str) -> Result<Reply
     Ok(Reply::json(200, &body))
 }
 
+/// The calendar as the account's list shows it, with the account's role.
+pub(super) fn entry_of(world: &World, account: &AccountKey, id: &str) -> Result<Reply, Problem> {
+    let calendar = world
+        .accounts
+        .get(account)
+        .and_then(|state| state.calendar(id))
+        .ok_or_else(Problem::not_found)?;
+    Ok(Reply::json(200, &entry(calendar)))
+}
+
 fn entry(calendar: &CalendarState) -> Value {
     let mut entry = json!({
         "kind": "calendar#calendarListEntry",

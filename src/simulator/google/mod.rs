@@ -38,6 +38,8 @@ pub(super) enum Target {
     Revoke,
     Userinfo,
     CalendarList,
+    /// A calendar as it stands in the account's list: the only reading that tells the access role.
+    CalendarListEntry(String),
     Calendar(String),
     Events(String),
     Event(String, String),
@@ -77,6 +79,9 @@ fn calendar_route(method: &Method, rest: &[&str]) -> Option<(CallKind, Target)> 
     let of = |text: &str| text.to_owned();
     Some(match (method.as_str(), rest) {
         ("GET", ["users", "me", "calendarList"]) => (CallKind::Calendars, Target::CalendarList),
+        ("GET", ["users", "me", "calendarList", id]) => {
+            (CallKind::Calendars, Target::CalendarListEntry(of(id)))
+        }
         ("GET", ["calendars", id]) => (CallKind::Calendars, Target::Calendar(of(id))),
         ("GET", ["calendars", id, "events"]) => (CallKind::List, Target::Events(of(id))),
         ("POST", ["calendars", id, "events"]) => (CallKind::Create, Target::Events(of(id))),
@@ -101,6 +106,7 @@ pub(super) fn account(world: &World, call: &Call, target: &Target) -> Option<Acc
         Target::Revoke => oauth::revoked_account(world, call),
         Target::Userinfo
         | Target::CalendarList
+        | Target::CalendarListEntry(_)
         | Target::Calendar(_)
         | Target::Events(_)
         | Target::Event(..)
@@ -122,9 +128,11 @@ pub(super) fn perform(
         Target::Revoke => oauth::revoke(world, call),
         Target::Userinfo => oauth::userinfo(world, call),
         Target::Batch => batch::perform(world, call, fault),
-        Target::CalendarList | Target::Calendar(_) | Target::Events(_) | Target::Event(..) => {
-            api(world, call, kind, target).unwrap_or_else(Reply::from)
-        }
+        Target::CalendarList
+        | Target::CalendarListEntry(_)
+        | Target::Calendar(_)
+        | Target::Events(_)
+        | Target::Event(..) => api(world, call, kind, target).unwrap_or_else(Reply::from),
     }
 }
 
@@ -154,6 +162,7 @@ fn api(world: &mut World, call: &Call, kind: CallKind, target: &Target) -> Resul
     check_query(call, kind, target)?;
     match target {
         Target::CalendarList => calendars::list(world, call, &grant.account),
+        Target::CalendarListEntry(id) => calendars::entry_of(world, &grant.account, id),
         Target::Calendar(id) => calendars::get(world, &grant.account, id),
         Target::Events(calendar) if kind == CallKind::List => {
             list::list(world, call, &grant.account, calendar)
@@ -180,7 +189,7 @@ fn grant(world: &World, call: &Call) -> Result<Grant, Problem> {
 /// Scopes of which one is enough, from the `scopes` of each method in the discovery document.
 fn scopes(kind: CallKind, target: &Target) -> &'static [&'static str] {
     match (kind, target) {
-        (_, Target::CalendarList) => &[
+        (_, Target::CalendarList | Target::CalendarListEntry(_)) => &[
             "calendar",
             "calendar.calendarlist",
             "calendar.calendarlist.readonly",
@@ -257,7 +266,7 @@ const MODIFYING: &[&str] = &[
 /// Refuses parameters the method does not have, and values outside the documented ones.
 fn check_query(call: &Call, kind: CallKind, target: &Target) -> Result<(), Problem> {
     let known: &[&str] = match (kind, target) {
-        (_, Target::CalendarList) => &[
+        (_, Target::CalendarList | Target::CalendarListEntry(_)) => &[
             "maxResults",
             "minAccessRole",
             "pageToken",
@@ -300,7 +309,11 @@ fn perform_part(world: &mut World, part: &Call, faults: &BatchFault, position: u
     let routed = route(part, "").filter(|(_, target)| {
         matches!(
             target,
-            Target::CalendarList | Target::Calendar(_) | Target::Events(_) | Target::Event(..)
+            Target::CalendarList
+                | Target::CalendarListEntry(_)
+                | Target::Calendar(_)
+                | Target::Events(_)
+                | Target::Event(..)
         )
     });
     let Some((kind, target)) = routed else {
