@@ -1,0 +1,235 @@
+//! First connects, full syncs, and events that move to another calendar.
+
+use std::time::Duration;
+
+use calendar_integration::domain::ProviderKind;
+use chrono::TimeDelta;
+use serde_json::json;
+use uuid::Uuid;
+
+use crate::support::{COACH_EMAIL, Session, Setup, TestDaemon, eventually, until};
+
+#[tokio::test]
+async fn a_first_connect_brings_in_what_is_confirmed_and_not_over() {
+    let daemon = TestDaemon::start().await;
+    let coach = Uuid::new_v4();
+    let service = daemon.service();
+    let tomorrow = Session::tomorrow(coach, daemon.now());
+    let wanted: Vec<Session> = (0..60)
+        .map(|hour| Session {
+            id: Uuid::new_v4(),
+            ..tomorrow.clone().moved(TimeDelta::hours(hour))
+        })
+        .collect();
+    let running = Session {
+        id: Uuid::new_v4(),
+        starts_at: daemon.now() - TimeDelta::minutes(30),
+        ends_at: daemon.now() + TimeDelta::hours(2),
+        ..tomorrow.clone()
+    };
+    let over = Session {
+        id: Uuid::new_v4(),
+        ..tomorrow.clone().moved(TimeDelta::days(-9))
+    };
+    let other = |status| Session {
+        id: Uuid::new_v4(),
+        ..tomorrow.clone().with_status(status)
+    };
+    let unwanted = ["pending", "cancelled", "completed", "no_show"].map(other);
+    let items: Vec<_> = wanted
+        .iter()
+        .chain([&running, &over])
+        .chain(&unwanted)
+        .map(Session::item)
+        .collect();
+    let batch = json!({"appointments": items});
+    service
+        .post("appointments/batch", Some(&batch))
+        .await
+        .expect(200);
+
+    for provider in ProviderKind::ALL {
+        let id = daemon.connect(provider, coach, COACH_EMAIL).await;
+        until("all are there", || {
+            daemon.events(provider, COACH_EMAIL).len() == wanted.len() + 1
+        })
+        .await;
+        let status = service.settled(id).await;
+        assert_eq!(status["synced"], wanted.len() + 1);
+        assert_eq!(status["last_sync_status"], "success");
+        assert_eq!(daemon.creates(provider), 61);
+        let standing = service.standing(over.id, id).await;
+        assert_eq!(standing["sync_status"], "waiting");
+    }
+    daemon.no_duplicates();
+}
+
+#[tokio::test]
+async fn a_full_sync_tells_its_progress_and_is_one_however_often_it_is_asked_for() {
+    let slow = |config: &mut calendar_integration::simulator::SimulatorConfig| {
+        config.limits.latency = Duration::from_millis(150);
+    };
+    let daemon = Setup::default().simulate(slow).start().await;
+    let coach = Uuid::new_v4();
+    let service = daemon.service();
+    let tomorrow = Session::tomorrow(coach, daemon.now());
+    let id = daemon
+        .connect(ProviderKind::Outlook, coach, COACH_EMAIL)
+        .await;
+    service.settled(id).await;
+    service
+        .change(id, &json!({"auto_create_events": false}))
+        .await;
+    let items: Vec<_> = (0..90)
+        .map(|hour| {
+            let session = tomorrow.clone().moved(TimeDelta::hours(hour));
+            Session {
+                id: Uuid::new_v4(),
+                ..session
+            }
+            .item()
+        })
+        .collect();
+    let batch = json!({"appointments": items});
+    service
+        .post("appointments/batch", Some(&batch))
+        .await
+        .expect(200);
+    service.settled(id).await;
+
+    let first = service.sync_now(id).await;
+    assert_eq!(first["queued"], 90);
+    let second = service.sync_now(id).await;
+    assert_eq!(first["sync_id"], second["sync_id"]);
+    eventually("some of it is done", async || {
+        let current = service.sync_status(id).await["current"].clone();
+        assert_eq!(
+            current["sync_id"], first["sync_id"],
+            "it ended too early to be seen"
+        );
+        // What was under way when it was asked for again counts once more.
+        assert!(current["total"].as_u64().is_some_and(|total| total >= 90));
+        let done = current["done"].as_u64().expect("a number");
+        (done > 0 && done < 90).then_some(())
+    })
+    .await;
+    let status = service.settled(id).await;
+    assert_eq!(status["synced"], 90);
+    let third = service.sync_now(id).await;
+    assert_ne!(first["sync_id"], third["sync_id"]);
+}
+
+#[tokio::test]
+async fn one_appointment_can_be_synced_alone_also_one_that_is_over() {
+    let daemon = TestDaemon::start().await;
+    let coach = Uuid::new_v4();
+    let service = daemon.service();
+    let over = Session::tomorrow(coach, daemon.now()).moved(TimeDelta::days(-9));
+    let other = Session::tomorrow(coach, daemon.now());
+    let id = daemon
+        .connect(ProviderKind::Google, coach, COACH_EMAIL)
+        .await;
+    service
+        .change(id, &json!({"auto_create_events": false}))
+        .await;
+    for session in [&over, &other] {
+        service.report(session).await;
+    }
+    service.settled(id).await;
+    let path = format!("connections/{id}/sync");
+    let body = json!({"appointment_id": over.id});
+    assert_eq!(
+        service.post(&path, Some(&body)).await.expect(202)["queued"],
+        1
+    );
+    daemon
+        .event(ProviderKind::Google, COACH_EMAIL, over.id, |_| true)
+        .await;
+    service.settled(id).await;
+    assert_eq!(daemon.creates(ProviderKind::Google), 1);
+    let unknown = json!({"appointment_id": Uuid::new_v4()});
+    let reply = service.post(&path, Some(&unknown)).await;
+    assert_eq!(reply.problem(404), "appointment_not_found");
+}
+
+#[tokio::test]
+async fn another_target_calendar_takes_the_events_that_are_not_over() {
+    let daemon = Setup::with_manual_clock().start().await;
+    let coach = Uuid::new_v4();
+    let service = daemon.service();
+    for provider in ProviderKind::ALL {
+        let id = daemon.connect(provider, coach, COACH_EMAIL).await;
+        let over = Session::tomorrow(coach, daemon.now());
+        let ahead = over.clone().moved(TimeDelta::days(30));
+        let ahead = Session {
+            id: Uuid::new_v4(),
+            ..ahead
+        };
+        for session in [&over, &ahead] {
+            service.report(session).await;
+            daemon
+                .event(provider, COACH_EMAIL, session.id, |_| true)
+                .await;
+        }
+        daemon.advance(TimeDelta::days(3));
+
+        let listed = service
+            .get(&format!("connections/{id}/calendars"))
+            .await
+            .expect(200);
+        let calendars = listed["calendars"].as_array().expect("a list").clone();
+        // Read-only ones are not offered.
+        assert_eq!(calendars.len(), 2, "{listed}");
+        let old = calendars
+            .iter()
+            .find(|one| one["selected"] == true)
+            .expect("one is selected");
+        let new = calendars
+            .iter()
+            .find(|one| one["selected"] == false)
+            .expect("one is not");
+        assert_eq!(old["primary"], true);
+
+        let change = json!({"calendar_id": new["id"], "auto_create_events": false});
+        let changed = service.change(id, &change).await;
+        assert_eq!(changed["calendar_name"], new["name"]);
+        daemon
+            .event(provider, COACH_EMAIL, ahead.id, |event| {
+                event.calendar_id == new["id"]
+            })
+            .await;
+        service.settled(id).await;
+        let left = daemon.event(provider, COACH_EMAIL, over.id, |_| true).await;
+        assert_eq!(left.calendar_id, old["id"]);
+        service
+            .delete(&format!("connections/{id}"))
+            .await
+            .expect(200);
+    }
+    daemon.no_duplicates();
+}
+
+#[tokio::test]
+async fn a_calendar_that_cannot_be_written_to_is_no_target() {
+    let daemon = TestDaemon::start().await;
+    let coach = Uuid::new_v4();
+    let service = daemon.service();
+    for provider in ProviderKind::ALL {
+        let id = daemon.connect(provider, coach, COACH_EMAIL).await;
+        let read_only = daemon
+            .calendars
+            .accounts()
+            .into_iter()
+            .filter(|account| account.provider == provider)
+            .flat_map(|account| account.calendars)
+            .find(|calendar| !calendar.writable)
+            .expect("a read-only calendar");
+        for target in [read_only.id.as_str(), "no-such-calendar"] {
+            let path = format!("connections/{id}");
+            let reply = service.put(&path, &json!({"calendar_id": target})).await;
+            let problem = reply.expect(422);
+            assert_eq!(problem["code"], "invalid_settings", "{provider} {target}");
+            assert_eq!(problem["errors"][0]["pointer"], "/calendar_id");
+        }
+    }
+}

@@ -1,0 +1,123 @@
+//! The end of a connection, and of a coach.
+
+use calendar_integration::domain::ProviderKind;
+use serde_json::json;
+use uuid::Uuid;
+
+use crate::support::{COACH_EMAIL, Session, TestDaemon, eventually};
+
+const GOOGLE: ProviderKind = ProviderKind::Google;
+
+#[tokio::test]
+async fn a_disconnected_calendar_keeps_its_events_and_we_keep_no_token() {
+    let daemon = TestDaemon::start().await;
+    let service = daemon.service();
+    for provider in ProviderKind::ALL {
+        let coach = Uuid::new_v4();
+        let id = daemon.connect(provider, coach, COACH_EMAIL).await;
+        let session = Session::tomorrow(coach, daemon.now());
+        service.report(&session).await;
+        daemon
+            .event(provider, COACH_EMAIL, session.id, |_| true)
+            .await;
+        service.settled(id).await;
+
+        let path = format!("connections/{id}");
+        let ended = daemon.coach(coach).delete(&path).await.expect(200);
+        let can_revoke = provider == GOOGLE;
+        let expected =
+            json!({"id": id, "status": "disconnected", "provider_access_revoked": can_revoke});
+        assert_eq!(ended, expected);
+        assert_eq!(daemon.calendars.revoke(provider, COACH_EMAIL), !can_revoke);
+        let kept = "SELECT COALESCE(access_token, refresh_token) FROM coach_calendar_connections \
+                    WHERE access_token IS NOT NULL OR refresh_token IS NOT NULL";
+        assert!(daemon.database.texts(kept, 0).await.is_empty());
+
+        let session = session.with_status("cancelled");
+        service.report(&session).await;
+        assert_eq!(daemon.events(provider, COACH_EMAIL).len(), 1);
+        assert_eq!(
+            service.delete(&path).await.problem(404),
+            "connection_not_found"
+        );
+        let listed = service
+            .get(&format!("connections/{coach}"))
+            .await
+            .expect(200);
+        assert_eq!(listed, json!({"connections": []}));
+        let again = service.post(&format!("{path}/sync"), None).await;
+        assert_eq!(again.problem(404), "connection_not_found");
+    }
+}
+
+#[tokio::test]
+async fn a_grant_that_another_connection_lives_on_is_not_revoked() {
+    let daemon = TestDaemon::start().await;
+    let (first, second) = (Uuid::new_v4(), Uuid::new_v4());
+    let service = daemon.service();
+    let ended = daemon.connect(GOOGLE, first, COACH_EMAIL).await;
+    let left = daemon.connect(GOOGLE, second, COACH_EMAIL).await;
+    let body = service
+        .delete(&format!("connections/{ended}"))
+        .await
+        .expect(200);
+    assert_eq!(body["provider_access_revoked"], false);
+    let session = Session::tomorrow(second, daemon.now());
+    service.report(&session).await;
+    daemon
+        .event(GOOGLE, COACH_EMAIL, session.id, |_| true)
+        .await;
+    let body = service
+        .delete(&format!("connections/{left}"))
+        .await
+        .expect(200);
+    assert_eq!(body["provider_access_revoked"], true);
+}
+
+#[tokio::test]
+async fn a_coach_who_leaves_is_forgotten_and_the_events_stay() {
+    let daemon = TestDaemon::start().await;
+    let (leaver, stayer) = (Uuid::new_v4(), Uuid::new_v4());
+    let service = daemon.service();
+    for provider in ProviderKind::ALL {
+        daemon.connect(provider, leaver, COACH_EMAIL).await;
+    }
+    daemon.connect(GOOGLE, stayer, "stayer@example.com").await;
+    let session = Session::tomorrow(leaver, daemon.now());
+    let other = Session::tomorrow(stayer, daemon.now());
+    for session in [&session, &other] {
+        service.report(session).await;
+    }
+    for provider in ProviderKind::ALL {
+        daemon
+            .event(provider, COACH_EMAIL, session.id, |_| true)
+            .await;
+    }
+    service
+        .delete(&format!("coaches/{leaver}"))
+        .await
+        .expect(202);
+    let left = [
+        ("SELECT account_email FROM coach_calendar_connections", 1),
+        ("SELECT client_name FROM appointments", 1),
+        ("SELECT state FROM calendar_event_mappings", 1),
+    ];
+    for (rows, count) in left {
+        eventually("only the other coach is known", async || {
+            (daemon.database.texts(rows, 0).await.len() == count).then_some(())
+        })
+        .await;
+    }
+    let gone = service.get(&format!("appointments/{}", session.id)).await;
+    assert_eq!(gone.problem(404), "appointment_not_found");
+    for provider in ProviderKind::ALL {
+        assert_eq!(daemon.events(provider, COACH_EMAIL).len(), 1);
+    }
+    daemon
+        .event(GOOGLE, "stayer@example.com", other.id, |_| true)
+        .await;
+    service
+        .get(&format!("appointments/{}", other.id))
+        .await
+        .expect(200);
+}

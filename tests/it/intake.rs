@@ -1,0 +1,302 @@
+//! What the platform reports: taken whole or not at all, once, and in the right order.
+
+use calendar_integration::domain::ProviderKind;
+use chrono::TimeDelta;
+use futures::future::join_all;
+use serde_json::{Value, json};
+use uuid::Uuid;
+
+use crate::support::{COACH_EMAIL, Session, TestDaemon};
+
+const GOOGLE: ProviderKind = ProviderKind::Google;
+
+fn pointers(problem: &Value) -> Vec<&str> {
+    let errors = problem["errors"].as_array().expect("a list");
+    errors
+        .iter()
+        .filter_map(|error| error["pointer"].as_str())
+        .collect()
+}
+
+#[tokio::test]
+async fn a_batch_with_one_bad_appointment_is_refused_whole_and_says_where() {
+    let daemon = TestDaemon::start().await;
+    let coach = Uuid::new_v4();
+    let service = daemon.service();
+    let good = Session::tomorrow(coach, daemon.now());
+    let zone = Session {
+        time_zone: "Europe/Atlantis",
+        ..Session::tomorrow(coach, daemon.now())
+    };
+    let email = Session {
+        email: "not an address",
+        ..Session::tomorrow(coach, daemon.now())
+    };
+    let backwards = Session::tomorrow(coach, daemon.now())
+        .between("2027-01-01T10:00:00Z", "2027-01-01T09:00:00Z");
+    let long = Session::tomorrow(coach, daemon.now())
+        .between("2027-01-01T10:00:00Z", "2027-01-02T10:00:01Z");
+    let items: Vec<_> = [&good, &zone, &email, &backwards, &long]
+        .map(Session::item)
+        .into();
+    let batch = json!({"appointments": items});
+    let problem = service
+        .post("appointments/batch", Some(&batch))
+        .await
+        .expect(422);
+    assert_eq!(problem["code"], "invalid_appointment");
+    let expected = [
+        "/appointments/1/time_zone",
+        "/appointments/2/client/email",
+        "/appointments/3/ends_at",
+        "/appointments/4/ends_at",
+    ];
+    assert_eq!(pointers(&problem), expected);
+    let unseen = service.get(&format!("appointments/{}", good.id)).await;
+    assert_eq!(unseen.problem(404), "appointment_not_found");
+
+    let alone = service
+        .put(&format!("appointments/{}", zone.id), &zone.body())
+        .await;
+    let problem = alone.expect(422);
+    assert_eq!(pointers(&problem), ["/time_zone"]);
+    assert!(
+        !problem.to_string().contains("Atlantis"),
+        "a value was repeated"
+    );
+}
+
+#[tokio::test]
+async fn bodies_that_are_not_as_documented_are_refused() {
+    let daemon = TestDaemon::start().await;
+    let coach = Uuid::new_v4();
+    let service = daemon.service();
+    let session = Session::tomorrow(coach, daemon.now());
+    let path = format!("appointments/{}", session.id);
+    let mut unknown = session.body();
+    unknown["colour"] = json!("red");
+    let mut missing = session.body();
+    missing.as_object_mut().expect("an object").remove("client");
+    let mut local = session.body();
+    local["starts_at"] = json!("2027-01-01T10:00:00");
+    let mut status = session.body();
+    status["status"] = json!("maybe");
+    for body in [unknown, missing, local, status, json!([]), json!("text")] {
+        assert_eq!(
+            service.put(&path, &body).await.problem(400),
+            "invalid_body",
+            "{body}"
+        );
+    }
+    for count in [0, 1001] {
+        let items = vec![session.item(); count];
+        let batch = json!({"appointments": items});
+        let reply = service.post("appointments/batch", Some(&batch)).await;
+        assert_eq!(reply.problem(400), "invalid_body");
+    }
+    let bad_id = service.put("appointments/not-an-id", &session.body()).await;
+    assert_eq!(bad_id.problem(400), "invalid_parameter");
+}
+
+#[tokio::test]
+async fn an_older_revision_changes_nothing() {
+    let daemon = TestDaemon::start().await;
+    let coach = Uuid::new_v4();
+    let service = daemon.service();
+    let id = daemon.connect(GOOGLE, coach, COACH_EMAIL).await;
+    let first = Session {
+        revision: Some(7),
+        ..Session::tomorrow(coach, daemon.now())
+    };
+    assert_eq!(service.report(&first).await, "created");
+    let late = Session {
+        revision: Some(6),
+        ..first.clone().moved(TimeDelta::hours(1))
+    };
+    assert_eq!(service.report(&late).await, "stale");
+    let same = Session {
+        revision: Some(7),
+        ..first.clone().moved(TimeDelta::hours(2))
+    };
+    assert_eq!(service.report(&same).await, "updated");
+    let newer = Session {
+        revision: Some(8),
+        ..same.clone()
+    };
+    assert_eq!(service.report(&newer).await, "unchanged");
+    assert_eq!(service.report(&same).await, "stale");
+    service.settled(id).await;
+    let event = daemon.event(GOOGLE, COACH_EMAIL, first.id, |_| true).await;
+    assert_eq!(event.starts_at, same.starts_at);
+}
+
+#[tokio::test]
+async fn what_did_not_change_calls_no_provider() {
+    let daemon = TestDaemon::start().await;
+    let coach = Uuid::new_v4();
+    let service = daemon.service();
+    let mut connections = Vec::new();
+    for provider in ProviderKind::ALL {
+        connections.push(daemon.connect(provider, coach, COACH_EMAIL).await);
+    }
+    let session = Session::tomorrow(coach, daemon.now());
+    service.report(&session).await;
+    for provider in ProviderKind::ALL {
+        daemon
+            .event(provider, COACH_EMAIL, session.id, |_| true)
+            .await;
+    }
+    for id in &connections {
+        service.settled(*id).await;
+    }
+    let calls = ProviderKind::ALL.map(|provider| daemon.event_calls(provider));
+    assert_eq!(service.report(&session).await, "unchanged");
+    // A change that no calendar shows, with details off, is queued and found to be none.
+    let renamed = Session {
+        client: "Another Name",
+        notes: Some("other notes"),
+        ..session.clone()
+    };
+    assert_eq!(service.report(&renamed).await, "updated");
+    for id in &connections {
+        service.settled(*id).await;
+    }
+    assert_eq!(
+        ProviderKind::ALL.map(|provider| daemon.event_calls(provider)),
+        calls
+    );
+}
+
+#[tokio::test]
+async fn one_call_carries_one_change() {
+    let daemon = TestDaemon::start().await;
+    let service = daemon.service();
+    for provider in ProviderKind::ALL {
+        let coach = Uuid::new_v4();
+        let id = daemon.connect(provider, coach, COACH_EMAIL).await;
+        service.settled(id).await;
+        let mut calls = daemon.event_calls(provider);
+        let session = Session::tomorrow(coach, daemon.now());
+        let moved = session.clone().moved(TimeDelta::hours(1));
+        let cancelled = moved.clone().with_status("cancelled");
+        for report in [session, moved, cancelled] {
+            service.report(&report).await;
+            service.settled(id).await;
+            calls += 1;
+            assert_eq!(
+                daemon.event_calls(provider),
+                calls,
+                "{provider} {}",
+                report.status
+            );
+        }
+        assert!(daemon.events(provider, COACH_EMAIL).is_empty());
+    }
+}
+
+#[tokio::test]
+async fn the_same_report_many_times_at_once_makes_one_event() {
+    let daemon = TestDaemon::start().await;
+    let coach = Uuid::new_v4();
+    let service = daemon.service();
+    let mut connections = Vec::new();
+    for provider in ProviderKind::ALL {
+        connections.push(daemon.connect(provider, coach, COACH_EMAIL).await);
+    }
+    let session = Session::tomorrow(coach, daemon.now());
+    let outcomes = join_all((0..20).map(|_| service.report(&session))).await;
+    let created = outcomes
+        .iter()
+        .filter(|outcome| *outcome == "created")
+        .count();
+    assert_eq!(created, 1, "{outcomes:?}");
+    assert!(
+        outcomes
+            .iter()
+            .all(|outcome| outcome == "created" || outcome == "unchanged")
+    );
+    for (provider, id) in ProviderKind::ALL.into_iter().zip(connections) {
+        daemon
+            .event(provider, COACH_EMAIL, session.id, |_| true)
+            .await;
+        service.settled(id).await;
+        assert_eq!(daemon.creates(provider), 1);
+    }
+}
+
+#[tokio::test]
+async fn many_changes_of_one_appointment_end_in_the_last() {
+    let daemon = TestDaemon::start().await;
+    let coach = Uuid::new_v4();
+    let service = daemon.service();
+    for provider in ProviderKind::ALL {
+        daemon.connect(provider, coach, COACH_EMAIL).await;
+    }
+    let mut session = Session::tomorrow(coach, daemon.now());
+    for step in 0..30 {
+        let status = if step % 3 == 2 {
+            "cancelled"
+        } else {
+            "confirmed"
+        };
+        session = session.moved(TimeDelta::minutes(10)).with_status(status);
+        service.report(&session).await;
+    }
+    let last = session.with_status("confirmed");
+    service.report(&last).await;
+    for provider in ProviderKind::ALL {
+        daemon
+            .event(provider, COACH_EMAIL, last.id, |event| {
+                event.starts_at == last.starts_at
+            })
+            .await;
+    }
+    daemon.no_duplicates();
+}
+
+#[tokio::test]
+async fn appointments_are_listed_page_by_page() {
+    let daemon = TestDaemon::start().await;
+    let (coach, other) = (Uuid::new_v4(), Uuid::new_v4());
+    let service = daemon.service();
+    let start = Session::tomorrow(coach, daemon.now());
+    let sessions: Vec<Session> = (0..5)
+        .map(|day| Session {
+            id: Uuid::new_v4(),
+            ..start.clone().moved(TimeDelta::days(day))
+        })
+        .collect();
+    let items: Vec<_> = sessions
+        .iter()
+        .chain([&Session::tomorrow(other, daemon.now())])
+        .map(Session::item)
+        .collect();
+    let batch = json!({"appointments": items});
+    service
+        .post("appointments/batch", Some(&batch))
+        .await
+        .expect(200);
+
+    let mut listed = Vec::new();
+    let mut more = String::new();
+    loop {
+        let path = format!("appointments?coach_id={coach}&limit=2{more}");
+        let page = daemon.coach(coach).get(&path).await.expect(200);
+        let appointments = page["appointments"].as_array().expect("a list");
+        listed.extend(appointments.iter().map(|one| one["id"].clone()));
+        match page["next_cursor"].as_str() {
+            Some(cursor) => more = format!("&cursor={cursor}"),
+            None => break,
+        }
+    }
+    let expected: Vec<Value> = sessions.iter().map(|session| json!(session.id)).collect();
+    assert_eq!(listed, expected);
+
+    let zulu = |session: &Session| session.starts_at.format("%Y-%m-%dT%H:%M:%SZ").to_string();
+    let (from, to) = (zulu(&sessions[1]), zulu(&sessions[3]));
+    let path = format!("appointments?coach_id={coach}&from={from}&to={to}");
+    let page = service.get(&path).await.expect(200);
+    assert_eq!(page["appointments"].as_array().map(Vec::len), Some(2));
+    let forged = format!("appointments?coach_id={coach}&cursor=forged");
+    assert_eq!(service.get(&forged).await.problem(400), "invalid_cursor");
+}

@@ -1,0 +1,21 @@
+//! The daemon's promises, told as stories: the whole daemon over HTTP, against simulated providers.
+//!
+//! `TEST_DATABASE` is `sqlite` or `postgres`; `tests/run` runs both.
+
+mod authorization;
+mod backfill;
+mod coach_edits_survive;
+mod create_move_cancel;
+mod disconnect;
+mod intake;
+mod isolation;
+mod privacy;
+mod rate_limits;
+mod refresh_and_reauth;
+mod restart_in_mid_work;
+mod retries;
+mod sign_in;
+mod support;
+mod switches;
+mod templates;
+mod zones;

@@ -1,0 +1,112 @@
+//! Limits of the providers: kept, obeyed, and never held against anyone's work.
+
+use calendar_integration::domain::{ProviderKind, Timestamp};
+use calendar_integration::simulator::{CallKind, FaultEffect, FaultRule, Window};
+use chrono::TimeDelta;
+use serde_json::json;
+use uuid::Uuid;
+
+use crate::support::{COACH_EMAIL, Session, Setup, eventually, until};
+
+#[tokio::test]
+async fn being_limited_costs_no_attempt_and_is_waited_out() {
+    let daemon = Setup::with_manual_clock().start().await;
+    let service = daemon.service();
+    for provider in ProviderKind::ALL {
+        let coach = Uuid::new_v4();
+        let id = daemon.connect(provider, coach, COACH_EMAIL).await;
+        service.settled(id).await;
+        let other = Uuid::new_v4();
+        daemon.connect(provider, other, "other@example.com").await;
+        let limited = FaultRule::once(FaultEffect::too_many_requests("90"));
+        daemon.fail(limited.on(provider).of(COACH_EMAIL).at(CallKind::Create));
+        let session = Session::tomorrow(coach, daemon.now());
+        service.report(&session).await;
+        let job = eventually("it waits", async || {
+            let status = service.sync_status(id).await;
+            let job = status["recent_jobs"][0].clone();
+            let due: Timestamp = job["scheduled_for"].as_str()?.parse().ok()?;
+            (job["status"] == "pending" && due > daemon.now()).then_some(job)
+        })
+        .await;
+        let due: Timestamp = job["scheduled_for"]
+            .as_str()
+            .expect("a text")
+            .parse()
+            .expect("a time");
+        assert!(due >= daemon.now() + TimeDelta::seconds(90), "{job}");
+        assert_eq!(job["attempts"], 0);
+        assert!(job["error_code"].is_null());
+
+        // Nobody else waits for that.
+        let theirs = Session::tomorrow(other, daemon.now());
+        service.report(&theirs).await;
+        daemon
+            .event(provider, "other@example.com", theirs.id, |_| true)
+            .await;
+        // And nothing more is asked for the one who does.
+        let calls = daemon.event_calls(provider);
+        service
+            .report(&Session::tomorrow(coach, daemon.now()))
+            .await;
+        service.sync_now(id).await;
+        daemon.advance(TimeDelta::seconds(89));
+        let more = Session::tomorrow(other, daemon.now());
+        service.report(&more).await;
+        daemon
+            .event(provider, "other@example.com", more.id, |_| true)
+            .await;
+        assert!(daemon.events(provider, COACH_EMAIL).is_empty());
+        assert_eq!(daemon.event_calls(provider), calls + 1);
+
+        daemon.advance(TimeDelta::seconds(5));
+        until("both are there", || {
+            daemon.events(provider, COACH_EMAIL).len() == 2
+        })
+        .await;
+    }
+}
+
+#[tokio::test]
+async fn our_own_limiter_keeps_us_below_what_the_providers_allow() {
+    let narrow = Window::new(30, std::time::Duration::from_secs(60));
+    let daemon = Setup::with_manual_clock()
+        .set("GOOGLE_LIMIT_PER_USER", "30/1m")
+        .set("MICROSOFT_LIMIT_PER_MAILBOX", "30/1m")
+        .simulate(|config| {
+            config.limits.google_per_user = narrow;
+            config.limits.microsoft_per_mailbox = narrow;
+        })
+        .start()
+        .await;
+    let coach = Uuid::new_v4();
+    let service = daemon.service();
+    for provider in ProviderKind::ALL {
+        let id = daemon.connect(provider, coach, COACH_EMAIL).await;
+        service.settled(id).await;
+    }
+    // The sign-ins made calls of their own.
+    daemon.advance(TimeDelta::minutes(1));
+    let items: Vec<_> = (0..80)
+        .map(|_| Session::tomorrow(coach, daemon.now()).item())
+        .collect();
+    let batch = json!({"appointments": items});
+    service
+        .post("appointments/batch", Some(&batch))
+        .await
+        .expect(200);
+    eventually("all are there", async || {
+        daemon.advance(TimeDelta::milliseconds(500));
+        ProviderKind::ALL
+            .iter()
+            .all(|provider| daemon.events(*provider, COACH_EMAIL).len() == 80)
+            .then_some(())
+    })
+    .await;
+    let calls = daemon.calendars.calls();
+    let refused: Vec<_> = calls
+        .iter()
+        .filter(|calls| matches!(calls.status, 403 | 429))
+        .collect();
+    assert!(refused.is_empty(), "{refused:?}");
+}

@@ -1,0 +1,361 @@
+//! Connecting a calendar account, and every way in which that comes to nothing.
+
+use calendar_integration::domain::ProviderKind;
+use calendar_integration::simulator::{CallKind, FaultEffect, FaultRule};
+use chrono::TimeDelta;
+use serde_json::json;
+use url::Url;
+use uuid::Uuid;
+
+use crate::support::{
+    Browser, COACH_EMAIL, Consent, Session, Setup, TestDaemon, eventually, parameter,
+};
+
+const GOOGLE: ProviderKind = ProviderKind::Google;
+
+fn error_of(end: &Url) -> String {
+    assert_eq!(parameter(end, "success"), None, "{end}");
+    parameter(end, "error").expect("an error")
+}
+
+#[tokio::test]
+async fn a_coach_connects_an_account_and_lands_on_the_dashboard() {
+    let daemon = TestDaemon::start().await;
+    for provider in ProviderKind::ALL {
+        let coach = Uuid::new_v4();
+        let end = Browser::new(&daemon)
+            .sign_in(provider, coach, COACH_EMAIL, Consent::Allow)
+            .await;
+        assert!(end.as_str().starts_with("http://localhost:3001/dashboard?"));
+        assert_eq!(parameter(&end, "success").as_deref(), Some("connected"));
+        let named = parameter(&end, "provider");
+        assert_eq!(named.as_deref(), Some(provider.as_str()));
+        let id: Uuid = parameter(&end, "connection_id")
+            .and_then(|id| id.parse().ok())
+            .expect("an id");
+
+        let connection = daemon.coach(coach).connection(coach, id).await;
+        assert_eq!(connection["account_email"], COACH_EMAIL);
+        assert_eq!(connection["status"], "active");
+        // Graph says nothing of a calendar's zone that has an IANA name.
+        let zone = match provider {
+            ProviderKind::Google => json!("Europe/Berlin"),
+            ProviderKind::Outlook => json!(null),
+        };
+        assert_eq!(connection["calendar_time_zone"], zone);
+        for (setting, default) in [
+            ("is_sync_enabled", true),
+            ("auto_create_events", true),
+            ("auto_update_events", true),
+            ("include_client_details", false),
+            ("add_client_as_attendee", true),
+        ] {
+            assert_eq!(connection[setting], default, "{setting}");
+        }
+        assert_eq!(connection["event_title_template"], "ACT Coaching Session");
+        assert_eq!(connection.get("access_token"), None);
+    }
+}
+
+#[tokio::test]
+async fn with_redirect_the_browser_is_sent_to_the_consent_page() {
+    let daemon = TestDaemon::start().await;
+    let mut browser = Browser::new(&daemon);
+    let page = browser.begin(GOOGLE, Uuid::new_v4(), "redirect=true").await;
+    assert!(page.as_str().starts_with(daemon.calendars.url().as_str()));
+    for (name, value) in [
+        ("response_type", "code"),
+        ("code_challenge_method", "S256"),
+        ("access_type", "offline"),
+    ] {
+        assert_eq!(parameter(&page, name).as_deref(), Some(value));
+    }
+}
+
+#[tokio::test]
+async fn the_browser_returns_to_allowed_addresses_only() {
+    let daemon = TestDaemon::start().await;
+    let coach = Uuid::new_v4();
+    let mut browser = Browser::new(&daemon);
+    let wanted = "return_to=https://app.example.org/settings?tab%3Dcalendar";
+    let page = browser.begin(GOOGLE, coach, wanted).await;
+    let callback = browser.decide(page, COACH_EMAIL, Consent::Allow).await;
+    let end = browser.come_back(&callback).await;
+    assert!(
+        end.as_str()
+            .starts_with("https://app.example.org/settings?tab=calendar&"),
+        "{end}"
+    );
+
+    for refused in [
+        "https://evil.example/",
+        "https://app.example.org.evil.example/",
+        "https://app.example.org@evil.example/",
+        "//evil.example/",
+        "javascript:alert(1)",
+    ] {
+        let mut path = daemon.url();
+        path.set_path(&format!("/api/calendar-integration/connect/google/{coach}"));
+        path.query_pairs_mut().append_pair("return_to", refused);
+        let path = format!("{}?{}", path.path(), path.query().expect("a query"));
+        let reply = daemon.coach(coach).get(&path).await;
+        assert_eq!(reply.problem(400), "invalid_return_to", "{refused}");
+    }
+}
+
+#[tokio::test]
+async fn a_coach_who_says_no_is_brought_back_with_access_denied() {
+    let daemon = TestDaemon::start().await;
+    for provider in ProviderKind::ALL {
+        let coach = Uuid::new_v4();
+        let end = Browser::new(&daemon)
+            .sign_in(provider, coach, COACH_EMAIL, Consent::Deny)
+            .await;
+        assert_eq!(error_of(&end), "access_denied");
+        let named = parameter(&end, "provider");
+        assert_eq!(named.as_deref(), Some(provider.as_str()));
+        let body = daemon
+            .coach(coach)
+            .get(&format!("connections/{coach}"))
+            .await;
+        assert_eq!(body.expect(200), json!({"connections": []}));
+    }
+}
+
+#[tokio::test]
+async fn a_box_left_empty_is_insufficient_scope() {
+    let daemon = TestDaemon::start().await;
+    let coach = Uuid::new_v4();
+    let end = Browser::new(&daemon)
+        .sign_in(GOOGLE, coach, COACH_EMAIL, Consent::WithoutCalendar)
+        .await;
+    // The simulator takes "no box at all" for a refusal, so the e-mail box is a scope of its own.
+    assert!(["insufficient_scope", "access_denied"].contains(&error_of(&end).as_str()));
+}
+
+#[tokio::test]
+async fn a_callback_without_its_parameters_says_so() {
+    let daemon = TestDaemon::start().await;
+    let mut browser = Browser::new(&daemon);
+    let bare =
+        Url::parse("http://localhost:3001/api/calendar-integration/callback").expect("a url");
+    assert_eq!(
+        error_of(&browser.come_back(&bare).await),
+        "missing_parameters"
+    );
+
+    let page = browser.begin(GOOGLE, Uuid::new_v4(), "").await;
+    let state = parameter(&page, "state").expect("a state");
+    let mut without_code = bare.clone();
+    without_code.query_pairs_mut().append_pair("state", &state);
+    assert_eq!(
+        error_of(&browser.come_back(&without_code).await),
+        "missing_parameters"
+    );
+}
+
+#[tokio::test]
+async fn a_state_is_good_once_and_in_its_own_browser() {
+    let daemon = TestDaemon::start().await;
+    let coach = Uuid::new_v4();
+    let mut browser = Browser::new(&daemon);
+    let page = browser.begin(GOOGLE, coach, "").await;
+    let callback = browser
+        .decide(page.clone(), COACH_EMAIL, Consent::Allow)
+        .await;
+
+    let mut forged = callback.clone();
+    forged.set_query(Some("code=4/abc&state=never-given-out"));
+    assert_eq!(error_of(&browser.come_back(&forged).await), "invalid_state");
+
+    let end = browser.come_back(&callback).await;
+    assert_eq!(parameter(&end, "success").as_deref(), Some("connected"));
+    assert_eq!(
+        error_of(&browser.come_back(&callback).await),
+        "invalid_state"
+    );
+
+    let page = browser.begin(GOOGLE, coach, "").await;
+    let callback = browser.decide(page, COACH_EMAIL, Consent::Allow).await;
+    let stranger = Browser::new(&daemon);
+    assert_eq!(
+        error_of(&stranger.come_back(&callback).await),
+        "invalid_state"
+    );
+}
+
+#[tokio::test]
+async fn two_tabs_may_sign_in_at_once() {
+    let daemon = TestDaemon::start().await;
+    let coach = Uuid::new_v4();
+    let mut browser = Browser::new(&daemon);
+    let first = browser.begin(GOOGLE, coach, "").await;
+    let second = browser.begin(ProviderKind::Outlook, coach, "").await;
+    for page in [first, second] {
+        let callback = browser.decide(page, COACH_EMAIL, Consent::Allow).await;
+        let end = browser.come_back(&callback).await;
+        assert_eq!(
+            parameter(&end, "success").as_deref(),
+            Some("connected"),
+            "{end}"
+        );
+    }
+}
+
+#[tokio::test]
+async fn a_sign_in_that_takes_too_long_has_expired() {
+    let daemon = Setup::with_manual_clock().start().await;
+    let mut browser = Browser::new(&daemon);
+    let page = browser.begin(GOOGLE, Uuid::new_v4(), "").await;
+    let callback = browser.decide(page, COACH_EMAIL, Consent::Allow).await;
+    daemon.advance(TimeDelta::minutes(10));
+    assert_eq!(
+        error_of(&browser.come_back(&callback).await),
+        "expired_state"
+    );
+}
+
+#[tokio::test]
+async fn trouble_at_the_provider_is_told_apart() {
+    let daemon = TestDaemon::start().await;
+    let refused = FaultEffect::Status {
+        status: 400,
+        code: Some("invalid_grant".into()),
+        retry_after: None,
+    };
+    for provider in ProviderKind::ALL {
+        for (operation, effect, expected) in [
+            (CallKind::TokenExchange, refused.clone(), "exchange_failed"),
+            (
+                CallKind::TokenExchange,
+                FaultEffect::status(503),
+                "provider_error",
+            ),
+            (
+                CallKind::Calendars,
+                FaultEffect::status(403),
+                "calendar_access_failed",
+            ),
+            (
+                CallKind::Calendars,
+                FaultEffect::status(500),
+                "calendar_access_failed",
+            ),
+        ] {
+            let rule = daemon.fail(FaultRule::always(effect).on(provider).at(operation));
+            let end = Browser::new(&daemon)
+                .sign_in(provider, Uuid::new_v4(), COACH_EMAIL, Consent::Allow)
+                .await;
+            assert_eq!(error_of(&end), expected, "{provider} {operation:?}");
+            daemon.calendars.remove_fault(rule);
+        }
+    }
+    let mut browser = Browser::new(&daemon);
+    let page = browser.begin(GOOGLE, Uuid::new_v4(), "").await;
+    let state = parameter(&page, "state").expect("a state");
+    let path = "http://localhost:3001/api/calendar-integration/callback";
+    let failed = format!("{path}?error=temporarily_unavailable&state={state}");
+    let end = browser
+        .come_back(&Url::parse(&failed).expect("a url"))
+        .await;
+    assert_eq!(error_of(&end), "provider_error");
+}
+
+#[tokio::test]
+async fn a_second_account_is_a_second_connection_and_both_get_the_event() {
+    let daemon = TestDaemon::start().await;
+    let coach = Uuid::new_v4();
+    let home = daemon.connect(GOOGLE, coach, "home@example.com").await;
+    let work = daemon.connect(GOOGLE, coach, "work@example.com").await;
+    assert_ne!(home, work);
+    let session = Session::tomorrow(coach, daemon.now());
+    daemon.service().report(&session).await;
+    for email in ["home@example.com", "work@example.com"] {
+        daemon.event(GOOGLE, email, session.id, |_| true).await;
+    }
+}
+
+#[tokio::test]
+async fn signing_in_again_revives_the_connection_with_its_settings_and_events() {
+    let daemon = TestDaemon::start().await;
+    let coach = Uuid::new_v4();
+    let service = daemon.service();
+    for provider in ProviderKind::ALL {
+        let id = daemon.connect(provider, coach, COACH_EMAIL).await;
+        let session = Session::tomorrow(coach, daemon.now());
+        service.report(&session).await;
+        let before = daemon
+            .event(provider, COACH_EMAIL, session.id, |_| true)
+            .await;
+        let title = json!({"event_title_template": "Coaching"});
+        service.change(id, &title).await;
+        daemon
+            .event(provider, COACH_EMAIL, session.id, |event| {
+                event.title == "Coaching"
+            })
+            .await;
+
+        let path = format!("connections/{id}");
+        service.delete(&path).await.expect(200);
+        let session = session.moved(TimeDelta::hours(2));
+        service.report(&session).await;
+
+        assert_eq!(daemon.connect(provider, coach, COACH_EMAIL).await, id);
+        let connection = service.connection(coach, id).await;
+        assert_eq!(connection["event_title_template"], "Coaching");
+        let after = daemon
+            .event(provider, COACH_EMAIL, session.id, |event| {
+                event.starts_at == session.starts_at
+            })
+            .await;
+        assert_eq!(before.event_id, after.event_id);
+        service.report(&session.with_status("cancelled")).await;
+        daemon.no_events(provider, COACH_EMAIL).await;
+    }
+    daemon.no_duplicates();
+}
+
+#[tokio::test]
+async fn a_provider_without_a_client_is_off() {
+    let daemon = Setup::default()
+        .set("MICROSOFT_CLIENT_ID", "")
+        .set("MICROSOFT_CLIENT_SECRET", "")
+        .start()
+        .await;
+    let coach = Uuid::new_v4();
+    let path = format!("connect/outlook/{coach}");
+    let reply = daemon.coach(coach).get(&path).await;
+    assert!(reply.header("retry-after").is_some());
+    assert_eq!(reply.problem(503), "provider_not_configured");
+    let unknown = daemon
+        .coach(coach)
+        .get(&format!("connect/caldav/{coach}"))
+        .await;
+    assert_eq!(unknown.problem(400), "invalid_parameter");
+}
+
+#[tokio::test]
+async fn a_connection_test_calls_the_provider() {
+    let daemon = TestDaemon::start().await;
+    let coach = Uuid::new_v4();
+    for provider in ProviderKind::ALL {
+        let id = daemon.connect(provider, coach, COACH_EMAIL).await;
+        let path = format!("connections/{id}/test");
+        let good = daemon.coach(coach).post(&path, None).await.expect(200);
+        assert_eq!(good["ok"], true, "{good}");
+        assert_eq!(good["account_email"], COACH_EMAIL);
+        assert!(good["calendar_name"].is_string() && good["problem"].is_null());
+
+        let rule = FaultRule::always(FaultEffect::status(503)).on(provider);
+        let rule = daemon.fail(rule.at(CallKind::Calendars));
+        let bad = daemon.coach(coach).post(&path, None).await.expect(200);
+        assert_eq!(bad["ok"], false);
+        assert_eq!(bad["problem"]["code"], "server_error");
+        daemon.calendars.remove_fault(rule);
+        eventually("it is well again", async || {
+            let again = daemon.coach(coach).post(&path, None).await.expect(200);
+            (again["ok"] == true).then_some(())
+        })
+        .await;
+    }
+}

@@ -1,0 +1,170 @@
+//! A small client of the daemon's HTTP API, in one role.
+
+use reqwest::header::HeaderMap;
+use reqwest::{Method, RequestBuilder, StatusCode};
+use serde_json::Value;
+use url::Url;
+use uuid::Uuid;
+
+use super::{Session, eventually};
+
+/// Speaks for one caller; cheap to clone.
+#[derive(Clone, Debug)]
+pub(crate) struct Api {
+    pub(super) http: reqwest::Client,
+    pub(super) daemon: Url,
+    /// None: nobody.
+    pub(super) token: Option<String>,
+}
+
+/// An answer, read to its end.
+#[derive(Debug)]
+pub(crate) struct Reply {
+    pub(crate) status: u16,
+    pub(crate) headers: HeaderMap,
+    pub(crate) text: String,
+}
+
+impl Reply {
+    pub(crate) fn json(&self) -> Value {
+        serde_json::from_str(&self.text).unwrap_or(Value::Null)
+    }
+
+    /// The body, if the status is the expected one.
+    pub(crate) fn expect(self, status: u16) -> Value {
+        assert_eq!(self.status, status, "{}", self.text);
+        self.json()
+    }
+
+    /// The code of a problem, if the status is the expected one.
+    pub(crate) fn problem(self, status: u16) -> String {
+        let kind = self.headers.get("content-type").cloned();
+        let body = self.expect(status);
+        assert_eq!(kind.expect("a type"), "application/problem+json");
+        assert_eq!(body["status"], status);
+        body["code"].as_str().expect("a code").to_owned()
+    }
+
+    pub(crate) fn header(&self, name: &str) -> Option<&str> {
+        self.headers.get(name)?.to_str().ok()
+    }
+}
+
+impl Api {
+    pub(crate) fn with_token(self, token: &str) -> Self {
+        Self {
+            token: Some(token.to_owned()),
+            ..self
+        }
+    }
+
+    /// `path` lies below the API's base, or is absolute if it starts with a slash.
+    pub(crate) async fn send(&self, method: Method, path: &str, body: Option<&Value>) -> Reply {
+        let request = self.request(method, path);
+        Reply::read(match body {
+            Some(body) => request.json(body),
+            None => request,
+        })
+        .await
+    }
+
+    pub(super) fn request(&self, method: Method, path: &str) -> RequestBuilder {
+        let request = self.http.request(method, self.url(path));
+        match &self.token {
+            Some(token) => request.bearer_auth(token),
+            None => request,
+        }
+    }
+
+    fn url(&self, path: &str) -> Url {
+        let path = match path.strip_prefix('/') {
+            Some(_) => path.to_owned(),
+            None => format!("/api/calendar-integration/{path}"),
+        };
+        self.daemon.join(&path).expect("a path")
+    }
+
+    pub(crate) async fn get(&self, path: &str) -> Reply {
+        self.send(Method::GET, path, None).await
+    }
+
+    pub(crate) async fn put(&self, path: &str, body: &Value) -> Reply {
+        self.send(Method::PUT, path, Some(body)).await
+    }
+
+    pub(crate) async fn post(&self, path: &str, body: Option<&Value>) -> Reply {
+        self.send(Method::POST, path, body).await
+    }
+
+    pub(crate) async fn delete(&self, path: &str) -> Reply {
+        self.send(Method::DELETE, path, None).await
+    }
+
+    /// Reports an appointment; the answer's outcome.
+    pub(crate) async fn report(&self, session: &Session) -> String {
+        let path = format!("appointments/{}", session.id);
+        let reply = self.put(&path, &session.body()).await;
+        let is_success = StatusCode::from_u16(reply.status).is_ok_and(|status| status.is_success());
+        assert!(is_success, "{}", reply.text);
+        text(&reply.json()["outcome"])
+    }
+
+    /// The one connection with this id among its coach's.
+    pub(crate) async fn connection(&self, coach: Uuid, id: Uuid) -> Value {
+        let body = self.get(&format!("connections/{coach}")).await.expect(200);
+        let all = body["connections"].as_array().expect("a list").clone();
+        let found = all.into_iter().find(|one| one["id"] == id.to_string());
+        found.expect("the connection")
+    }
+
+    pub(crate) async fn change(&self, connection: Uuid, settings: &Value) -> Value {
+        let path = format!("connections/{connection}");
+        self.put(&path, settings).await.expect(200)
+    }
+
+    pub(crate) async fn sync_now(&self, connection: Uuid) -> Value {
+        let path = format!("connections/{connection}/sync");
+        self.post(&path, None).await.expect(202)
+    }
+
+    pub(crate) async fn sync_status(&self, connection: Uuid) -> Value {
+        let path = format!("connections/{connection}/sync-status");
+        self.get(&path).await.expect(200)
+    }
+
+    /// How an appointment stands in one connection.
+    pub(crate) async fn standing(&self, appointment: Uuid, connection: Uuid) -> Value {
+        let path = format!("appointments/{appointment}");
+        let body = self.get(&path).await.expect(200);
+        let all = body["connections"].as_array().expect("a list").clone();
+        let wanted = connection.to_string();
+        let found = all.into_iter().find(|one| one["connection_id"] == wanted);
+        found.expect("the connection's standing")
+    }
+
+    /// Waits until nothing is queued or under way for the connection; what failed for good may be.
+    pub(crate) async fn settled(&self, connection: Uuid) -> Value {
+        eventually("the connection has nothing left to do", async || {
+            let status = self.sync_status(connection).await;
+            let is_quiet =
+                status["pending"] == 0 && status["processing"] == 0 && status["current"].is_null();
+            is_quiet.then_some(status)
+        })
+        .await
+    }
+}
+
+impl Reply {
+    pub(super) async fn read(request: RequestBuilder) -> Self {
+        let answer = request.send().await.expect("an answer");
+        Self {
+            status: answer.status().as_u16(),
+            headers: answer.headers().clone(),
+            text: answer.text().await.expect("a body"),
+        }
+    }
+}
+
+pub(super) fn text(value: &Value) -> String {
+    value.as_str().unwrap_or_default().to_owned()
+}

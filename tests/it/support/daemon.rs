@@ -1,0 +1,302 @@
+//! The daemon under test: its own database, its own providers, a runtime that can be killed.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use calendar_integration::config::{Config, Section, Sources};
+use calendar_integration::daemon::{Daemon, StartError, Surroundings};
+use calendar_integration::domain::{
+    Clock, CoachId, ManualClock, SystemClock, SystemEntropy, Timestamp,
+};
+use calendar_integration::security::api_token::{Caller, Realm, Role, Signer};
+use calendar_integration::simulator::{Simulator, SimulatorConfig, SimulatorHandle};
+use calendar_integration::store::StoreError;
+use calendar_integration::telemetry;
+use chrono::TimeDelta;
+use secrecy::ExposeSecret;
+use tokio::runtime::Runtime;
+use url::Url;
+use uuid::Uuid;
+
+use super::{Api, TestDatabase, eventually};
+
+const JWT_SECRET: &str = "a-secret-of-the-tests-that-is-long-enough";
+pub(super) const PUBLIC_URL: &str = "http://localhost:3001";
+
+/// What a story wants to be different.
+#[derive(Default)]
+pub(crate) struct Setup {
+    settings: BTreeMap<&'static str, String>,
+    simulator: SimulatorConfig,
+    clock: Option<Arc<ManualClock>>,
+}
+
+impl Setup {
+    /// Time stands still unless the story lets it pass.
+    pub(crate) fn with_manual_clock() -> Self {
+        let start: Timestamp = "2027-01-11T09:00:00Z".parse().expect("a time");
+        Self {
+            clock: Some(ManualClock::starting_at(start)),
+            ..Self::default()
+        }
+        // A story that lets minutes pass in an instant takes no lease away by that.
+        .set("LEASE_TTL", "5m")
+    }
+
+    pub(crate) fn set(mut self, name: &'static str, value: &str) -> Self {
+        self.settings.insert(name, value.to_owned());
+        self
+    }
+
+    pub(crate) fn simulate(mut self, change: impl FnOnce(&mut SimulatorConfig)) -> Self {
+        change(&mut self.simulator);
+        self
+    }
+
+    pub(crate) async fn start(self) -> TestDaemon {
+        let clock: Arc<dyn Clock> = match &self.clock {
+            Some(manual) => manual.clone(),
+            None => SystemClock::shared(),
+        };
+        let simulator = Simulator::start(self.simulator, clock.clone(), Arc::new(SystemEntropy))
+            .await
+            .expect("the simulator starts");
+        let database = TestDatabase::create().await;
+        let mut settings = settings(&simulator, &database);
+        settings.extend(self.settings);
+        if let Ok(filter) = std::env::var("RUST_LOG") {
+            settings.insert("RUST_LOG", filter);
+        }
+        let process = Process::start(&settings, &clock)
+            .await
+            .expect("the daemon starts");
+        TestDaemon {
+            process: Some(process),
+            settings,
+            calendars: simulator.handle(),
+            _simulator: simulator,
+            manual_clock: self.clock,
+            clock,
+            http: reqwest::Client::builder()
+                .redirect(reqwest::redirect::Policy::none())
+                .timeout(Duration::from_secs(30))
+                .build()
+                .expect("a client"),
+            database,
+        }
+    }
+}
+
+/// Retries are quick and many, everything else is as it ships.
+fn settings(simulator: &Simulator, database: &TestDatabase) -> BTreeMap<&'static str, String> {
+    let urls = [
+        ("GOOGLE_AUTH_URL", simulator.google_auth_url()),
+        ("GOOGLE_TOKEN_URL", simulator.google_token_url()),
+        ("GOOGLE_REVOKE_URL", simulator.google_revoke_url()),
+        ("GOOGLE_USERINFO_URL", simulator.google_userinfo_url()),
+        ("GOOGLE_API_URL", simulator.google_api_url()),
+        ("MICROSOFT_LOGIN_URL", simulator.microsoft_login_url()),
+        ("MICROSOFT_GRAPH_URL", simulator.microsoft_graph_url()),
+    ];
+    let texts = [
+        ("BIND_ADDRESS", "127.0.0.1:0"),
+        ("PUBLIC_URL", PUBLIC_URL),
+        ("CORS_ORIGINS", "https://app.example.org"),
+        ("GOOGLE_CLIENT_ID", "demo-google-client"),
+        ("GOOGLE_CLIENT_SECRET", "demo-google-secret"),
+        ("MICROSOFT_CLIENT_ID", "demo-microsoft-client"),
+        ("MICROSOFT_CLIENT_SECRET", "demo-microsoft-secret"),
+        (
+            "TOKEN_ENCRYPTION_KEYS",
+            "k1:AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8=",
+        ),
+        ("AUTH_JWT_SECRET", JWT_SECRET),
+        ("SYNC_RETRY_BASE", "20ms"),
+        ("SYNC_RETRY_CAP", "200ms"),
+        ("LEASE_TTL", "2s"),
+        ("SHUTDOWN_DEADLINE", "5s"),
+    ];
+    let texts = texts.map(|(name, text)| (name, text.to_owned()));
+    let urls = urls.map(|(name, url)| (name, url.to_string()));
+    let database = ("DATABASE_URL", database.url());
+    texts.into_iter().chain(urls).chain([database]).collect()
+}
+
+/// A daemon with threads of its own, so that all of it can end between two instructions.
+struct Process {
+    runtime: Option<Runtime>,
+    daemon: Option<Daemon>,
+    url: Url,
+}
+
+impl Process {
+    async fn start(
+        settings: &BTreeMap<&'static str, String>,
+        clock: &Arc<dyn Clock>,
+    ) -> Result<Self, StartError> {
+        let sources = Sources::of_pairs(settings.iter().map(|(name, value)| (*name, value)));
+        let config = Config::load(&sources).expect("the settings are right");
+        if settings.contains_key("RUST_LOG") {
+            telemetry::init(&config.telemetry);
+        }
+        let runtime = tokio::runtime::Builder::new_multi_thread()
+            .worker_threads(2)
+            .enable_all()
+            .build()
+            .expect("a runtime");
+        let surroundings = Surroundings {
+            clock: clock.clone(),
+            entropy: Arc::new(SystemEntropy),
+        };
+        let started = runtime.spawn(Daemon::start(config, surroundings)).await;
+        let daemon = match started.expect("no panic") {
+            Ok(daemon) => daemon,
+            Err(error) => {
+                runtime.shutdown_background();
+                return Err(error);
+            }
+        };
+        Ok(Self {
+            url: daemon.url(),
+            runtime: Some(runtime),
+            daemon: Some(daemon),
+        })
+    }
+
+    async fn stop(mut self) {
+        if let (Some(runtime), Some(daemon)) = (&self.runtime, self.daemon.take()) {
+            runtime
+                .spawn(daemon.shutdown())
+                .await
+                .expect("no panic while stopping");
+        }
+    }
+}
+
+impl Drop for Process {
+    fn drop(&mut self) {
+        if let Some(runtime) = self.runtime.take() {
+            runtime.shutdown_background();
+        }
+    }
+}
+
+/// A further daemon; killed when dropped.
+pub(crate) struct Node(Process);
+
+impl Node {
+    pub(crate) fn service(&self, first: &TestDaemon) -> Api {
+        Api {
+            daemon: self.0.url.clone(),
+            ..first.service()
+        }
+    }
+}
+
+pub(crate) struct TestDaemon {
+    process: Option<Process>,
+    settings: BTreeMap<&'static str, String>,
+    pub(crate) calendars: SimulatorHandle,
+    _simulator: Simulator,
+    manual_clock: Option<Arc<ManualClock>>,
+    clock: Arc<dyn Clock>,
+    pub(super) http: reqwest::Client,
+    /// Last: what uses it is gone before it is removed.
+    pub(crate) database: TestDatabase,
+}
+
+impl TestDaemon {
+    pub(crate) async fn start() -> Self {
+        Setup::default().start().await
+    }
+
+    pub(crate) fn url(&self) -> Url {
+        self.process.as_ref().expect("it runs").url.clone()
+    }
+
+    pub(crate) fn now(&self) -> Timestamp {
+        self.clock.now()
+    }
+
+    /// Lets time pass. Only with a manual clock.
+    pub(crate) fn advance(&self, by: TimeDelta) {
+        let clock = self.manual_clock.as_ref().expect("a manual clock");
+        clock.advance(by.to_std().expect("forward"));
+    }
+
+    /// Ends it as SIGTERM does.
+    pub(crate) async fn stop(&mut self) {
+        if let Some(process) = self.process.take() {
+            process.stop().await;
+        }
+    }
+
+    /// Ends it as `kill -9` does: nothing is finished, nothing is said.
+    pub(crate) fn kill(&mut self) {
+        self.process = None;
+    }
+
+    /// Starts it again, with settings changed.
+    pub(crate) async fn start_with(&mut self, settings: &[(&'static str, &str)]) {
+        for (name, value) in settings {
+            self.settings.insert(name, (*value).to_owned());
+        }
+        let process = eventually(
+            "the killed daemon's lock is free",
+            async || match Process::start(&self.settings, &self.clock).await {
+                Ok(process) => Some(process),
+                Err(StartError::Store(StoreError::InUse)) => None,
+                Err(error) => panic!("the daemon does not start: {error}"),
+            },
+        )
+        .await;
+        self.process = Some(process);
+    }
+
+    pub(crate) async fn start_again(&mut self) {
+        self.start_with(&[]).await;
+    }
+
+    pub(crate) async fn restart(&mut self) {
+        self.stop().await;
+        self.start_again().await;
+    }
+
+    /// Another daemon on the same database.
+    pub(crate) async fn second_node(&self) -> Result<Node, StartError> {
+        Process::start(&self.settings, &self.clock).await.map(Node)
+    }
+
+    pub(crate) fn coach(&self, id: Uuid) -> Api {
+        self.api(Some(Caller::Coach(CoachId(id))))
+    }
+
+    pub(crate) fn service(&self) -> Api {
+        let caller = Caller::new(Role::Service, "booking").expect("a caller");
+        self.api(Some(caller))
+    }
+
+    pub(crate) fn admin(&self) -> Api {
+        let caller = Caller::new(Role::Admin, "operator").expect("a caller");
+        self.api(Some(caller))
+    }
+
+    pub(crate) fn nobody(&self) -> Api {
+        self.api(None)
+    }
+
+    fn api(&self, caller: Option<Caller>) -> Api {
+        let signer = Signer::new(&JWT_SECRET.into(), Realm::default());
+        let lifetime = Duration::from_secs(100 * 24 * 3600);
+        let token = caller.map(|caller| {
+            let token = signer.sign(&caller, lifetime, self.now());
+            token.expose_secret().to_owned()
+        });
+        Api {
+            http: self.http.clone(),
+            daemon: self.url(),
+            token,
+        }
+    }
+}

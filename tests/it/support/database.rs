@@ -1,0 +1,99 @@
+//! A database for one test, on the kind that `TEST_DATABASE` names.
+
+use std::sync::atomic::{AtomicU32, Ordering};
+
+use sea_orm::{ConnectionTrait, Database, Statement};
+use secrecy::SecretString;
+
+/// Whether this run is on PostgreSQL. Without `TEST_DATABASE`: SQLite, which needs nothing.
+pub(crate) fn is_postgres() -> bool {
+    match std::env::var("TEST_DATABASE").as_deref() {
+        Ok("postgres") => true,
+        Ok("sqlite") | Err(_) => false,
+        Ok(other) => panic!("TEST_DATABASE is sqlite or postgres, not {other}"),
+    }
+}
+
+/// Removed when dropped.
+#[derive(Debug)]
+pub(crate) enum TestDatabase {
+    Sqlite(tempfile::TempDir),
+    Postgres { server: String, name: String },
+}
+
+impl TestDatabase {
+    pub(crate) async fn create() -> Self {
+        if !is_postgres() {
+            return Self::Sqlite(tempfile::tempdir().expect("a directory"));
+        }
+        static COUNT: AtomicU32 = AtomicU32::new(0);
+        let server = std::env::var("TEST_POSTGRES_URL")
+            .expect("TEST_POSTGRES_URL names a server for these tests; tests/run starts one");
+        let count = COUNT.fetch_add(1, Ordering::Relaxed);
+        let name = format!("calendar_test_{}_{count}", std::process::id());
+        command(&server, &format!("CREATE DATABASE {name}")).await;
+        Self::Postgres { server, name }
+    }
+
+    pub(crate) fn url(&self) -> String {
+        match self {
+            Self::Sqlite(directory) => {
+                format!("sqlite://{}/test.db?mode=rwc", directory.path().display())
+            }
+            Self::Postgres { server, name } => {
+                let (host, _) = server.rsplit_once('/').expect("a URL with a database");
+                format!("{host}/{name}")
+            }
+        }
+    }
+
+    pub(crate) fn secret_url(&self) -> SecretString {
+        self.url().into()
+    }
+
+    /// One column of what a query finds; its values must be texts.
+    pub(crate) async fn texts(&self, query: &str, column: usize) -> Vec<String> {
+        let connection = Database::connect(self.url()).await.expect("it answers");
+        let statement = Statement::from_string(connection.get_database_backend(), query);
+        let rows = connection.query_all_raw(statement).await.expect("it obeys");
+        connection.close().await.expect("closed");
+        rows.iter()
+            .map(|row| row.try_get_by_index(column).expect("a text"))
+            .collect()
+    }
+
+    /// Statements beside the daemon's own.
+    pub(crate) async fn run(&self, statements: &str) {
+        command(&self.url(), statements).await;
+    }
+}
+
+async fn command(url: &str, statements: &str) {
+    let connection = Database::connect(url).await.expect("it answers");
+    connection
+        .execute_unprepared(statements)
+        .await
+        .expect("it obeys");
+    connection.close().await.expect("closed");
+}
+
+impl Drop for TestDatabase {
+    fn drop(&mut self) {
+        if let Self::Postgres { server, name } = self {
+            let server = std::mem::take(server);
+            let statement = format!("DROP DATABASE {name} WITH (FORCE)");
+            // A runtime of its own: the test's may be ending, or be this very thread.
+            let dropped = std::thread::spawn(move || {
+                tokio::runtime::Builder::new_current_thread()
+                    .enable_all()
+                    .build()
+                    .expect("a runtime")
+                    .block_on(command(&server, &statement));
+            });
+            // A test that failed for another reason should say that one.
+            if dropped.join().is_err() && !std::thread::panicking() {
+                panic!("a test database could not be dropped");
+            }
+        }
+    }
+}

@@ -1,0 +1,39 @@
+//! What the stories are told with: a real daemon, real HTTP, simulated providers, a database.
+//!
+//! Stories wait for states with [`eventually`] and never sleep themselves.
+
+mod api;
+mod calendar;
+mod daemon;
+mod database;
+mod session;
+mod sign_in;
+
+pub(crate) use api::{Api, Reply};
+pub(crate) use calendar::{COACH_EMAIL, retried};
+pub(crate) use daemon::{Setup, TestDaemon};
+pub(crate) use database::{TestDatabase, is_postgres};
+pub(crate) use session::Session;
+pub(crate) use sign_in::{Browser, Consent, parameter};
+
+use std::time::{Duration, Instant};
+
+const PATIENCE: Duration = Duration::from_secs(30);
+const PAUSE: Duration = Duration::from_millis(10);
+
+/// Looks again and again until there is something to see.
+pub(crate) async fn eventually<T>(what: &str, mut look: impl AsyncFnMut() -> Option<T>) -> T {
+    let deadline = Instant::now() + PATIENCE;
+    loop {
+        if let Some(seen) = look().await {
+            return seen;
+        }
+        assert!(Instant::now() < deadline, "did not happen: {what}");
+        tokio::time::sleep(PAUSE).await;
+    }
+}
+
+/// As [`eventually`], for what is seen without waiting.
+pub(crate) async fn until(what: &str, mut is_so: impl FnMut() -> bool) {
+    eventually(what, async || is_so().then_some(())).await;
+}
