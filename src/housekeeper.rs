@@ -7,6 +7,7 @@ use async_trait::async_trait;
 use chrono::TimeDelta;
 use ractor::{Actor, ActorCell, ActorProcessingErr, ActorRef, SpawnErr};
 
+use crate::actor_slot::ActorSlot;
 use crate::connections::WorkerContext;
 use crate::store::StoreError;
 
@@ -26,12 +27,25 @@ struct Housekeeper {
     context: Arc<WorkerContext>,
 }
 
-pub(crate) async fn start(
-    context: Arc<WorkerContext>,
-    root: ActorCell,
-) -> Result<ActorCell, SpawnErr> {
-    let (actor, _) = Actor::spawn_linked(None, Housekeeper { context }, (), root).await?;
-    Ok(actor.get_cell())
+/// Tells whether the housekeeper runs, also after it was restarted.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct HousekeeperHandle(ActorSlot<HousekeeperMsg>);
+
+impl HousekeeperHandle {
+    pub(crate) async fn start(
+        &self,
+        context: Arc<WorkerContext>,
+        root: ActorCell,
+    ) -> Result<ActorCell, SpawnErr> {
+        let (actor, _) = Actor::spawn_linked(None, Housekeeper { context }, (), root).await?;
+        let cell = actor.get_cell();
+        self.0.fill(actor);
+        Ok(cell)
+    }
+
+    pub(crate) fn is_running(&self) -> bool {
+        self.0.is_running()
+    }
 }
 
 #[async_trait]

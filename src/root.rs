@@ -9,7 +9,7 @@ use ractor::{Actor, ActorCell, ActorId, ActorProcessingErr, ActorRef, SpawnErr, 
 use tokio_util::sync::CancellationToken;
 
 use crate::connections::{ConnectionsHandle, WorkerContext};
-use crate::housekeeper;
+use crate::housekeeper::HousekeeperHandle;
 use crate::queue::PollerHandle;
 
 /// Restarts of one child within [`WINDOW`] after which the process gives up.
@@ -22,6 +22,7 @@ pub(crate) struct Tree {
     pub(crate) context: Arc<WorkerContext>,
     pub(crate) poller: PollerHandle,
     pub(crate) connections: ConnectionsHandle,
+    pub(crate) housekeeper: HousekeeperHandle,
     pub(crate) poll_interval: Duration,
     /// Cancelled when the tree cannot be kept alive.
     pub(crate) failed: CancellationToken,
@@ -134,7 +135,7 @@ impl Actor for Tree {
 impl Tree {
     async fn spawn(&self, child: Child, root: ActorCell) -> Result<ActorCell, SpawnErr> {
         match child {
-            Child::Housekeeper => housekeeper::start(self.context.clone(), root).await,
+            Child::Housekeeper => self.housekeeper.start(self.context.clone(), root).await,
             Child::Connections => {
                 self.connections
                     .start(self.context.clone(), self.poller.clone(), root)

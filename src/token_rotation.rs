@@ -1,9 +1,8 @@
 //! Encrypting stored tokens anew under the first key of the ring, beside a daemon that may be
 //! replacing them: a row that changed meanwhile is looked at again.
 
-use crate::connections::seal_context;
 use crate::domain::{ConnectionId, Entropy};
-use crate::security::{KeyRing, Sealed, Unreadable};
+use crate::security::{Context, KeyRing, Sealed, Unreadable, places};
 use crate::store::{SealedTokens, Store, StoreError, StoredTokens};
 
 /// Rows read at once.
@@ -88,14 +87,13 @@ fn reseal(
     if keys.is_current(&access) && keys.is_current(&refresh) {
         return Ok(None);
     }
-    let anew = |text: &Sealed, column| {
-        let context = seal_context(stored.connection_id, column);
-        let opened = keys.open(text, context)?;
-        Ok(keys.seal(&opened, context, entropy).into_string())
+    let anew = |text: &Sealed, place: Context| {
+        let opened = keys.open(text, place)?;
+        Ok(keys.seal(&opened, place, entropy).into_string())
     };
     Ok(Some(SealedTokens {
-        access: anew(&access, crate::connections::ACCESS)?,
-        refresh: anew(&refresh, crate::connections::REFRESH)?,
+        access: anew(&access, places::access_token(stored.connection_id))?,
+        refresh: anew(&refresh, places::refresh_token(stored.connection_id))?,
         access_expires_at: stored.sealed.access_expires_at,
     }))
 }

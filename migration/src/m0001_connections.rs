@@ -21,6 +21,9 @@ impl MigrationTrait for Migration {
                 // Which other connections live on the same grant, before it is revoked.
                 "CREATE INDEX connections_by_account \
                  ON coach_calendar_connections (provider, account_id)",
+                // Who needs somebody to look.
+                "CREATE INDEX connections_set_aside \
+                 ON coach_calendar_connections (updated_at) WHERE status = 'quarantined'",
                 // What the poller asks: only connections with due work are in this index.
                 "CREATE INDEX leases_by_due ON connection_leases (due_at) \
                  WHERE due_at IS NOT NULL",

@@ -8,7 +8,6 @@ use ractor::RpcReplyPort;
 use super::context::WorkerContext;
 use super::round::Hands;
 use super::services::Service;
-use super::token::NoToken;
 use crate::domain::{
     Calendar, CalendarId, Connection, ConnectionStatus, FailureCode, ReauthReason, SyncFailure,
 };
@@ -109,6 +108,10 @@ impl Hands {
         if lease.is_none() {
             return Ok(Err(Unreachable::Busy));
         }
+        if lease.map(|lease| lease.epoch) != self.lease.map(|lease| lease.epoch) {
+            // Whoever had it meanwhile may have left rows behind.
+            self.recover = true;
+        }
         self.lease = lease;
         Ok(match context.services.get(&view.connection.provider) {
             Some(service) => Ok((view.connection, service)),
@@ -135,10 +138,9 @@ impl Hands {
                     "the connection is worked on by another node",
                 )));
             };
-            match self.tokens.make_ready(context, service, lease).await {
-                Ok(()) => {}
-                Err(NoToken::Store(error)) => return Err(error),
-                Err(NoToken::Failure(failure)) => return Ok(Err(failure)),
+            let id = lease.connection_id;
+            if let Err(no_token) = self.tokens.make_ready(context, service, id).await {
+                return no_token.into_failure().map(Err);
             }
             let Some(token) = self.tokens.access() else {
                 break;

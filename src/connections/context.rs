@@ -10,6 +10,9 @@ use crate::plan::{Backoff, RestartPolicy};
 use crate::security::KeyRing;
 use crate::store::Store;
 
+/// How long an idle worker lives on: longer than its limiter takes to refill, which it takes along.
+const IDLE_AFTER: Duration = Duration::from_secs(300);
+
 #[derive(Debug)]
 pub struct WorkerContext {
     pub store: Store,
@@ -53,7 +56,7 @@ impl WorkerContext {
             lease_ttl,
             backoff,
             restart: RestartPolicy::default(),
-            idle_after: Duration::from_secs(60),
+            idle_after: IDLE_AFTER,
             metrics,
             leases: LeaseWatch::default(),
         }

@@ -32,4 +32,3 @@ pub use handle::ConnectionsHandle;
 pub(crate) use lease::keep_leases;
 pub use record::{ConnectionSnapshot, WorkerState};
 pub use services::{Pause, Service, Services};
-pub(crate) use token::{ACCESS, REFRESH, seal_context};

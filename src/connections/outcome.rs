@@ -1,14 +1,19 @@
 //! From an answer to what is recorded of it.
 
+use std::time::Duration;
+
 use super::context::WorkerContext;
 use super::services::Service;
 use crate::domain::{
-    EventContent, FailureCode, Flags, LastSync, Mapping, Parts, ReauthReason, Stale, SyncFailure,
-    Timestamp,
+    EventContent, FailureCode, Flags, Jitter, LastSync, Mapping, Parts, RateScope, ReauthReason,
+    Stale, SyncFailure, Timestamp,
 };
 use crate::plan::{Plan, Verdict, absent, judge, live};
 use crate::provider::{Done, Wrote};
 use crate::store::{Claimed, JobEnd, Settlement};
+
+/// How long a connection that our own limits stopped stays away at least.
+const OWN_LIMIT_PAUSE: Duration = Duration::from_secs(1);
 
 /// A row that was planned, and perhaps sent.
 pub(super) struct Asked {
@@ -25,18 +30,28 @@ pub(super) struct Tally {
     pub(super) not_before: Option<Timestamp>,
     pub(super) reauth: Option<ReauthReason>,
     pause: Option<(Timestamp, SyncFailure)>,
+    /// The provider limits everybody until then.
+    closed_until: Option<Timestamp>,
     succeeded: bool,
+    failed: bool,
     error: Option<String>,
 }
 
 impl Tally {
-    /// `refused` is what our own limits said to the rest of the due rows.
-    pub(super) fn new(refused: Option<&SyncFailure>) -> Self {
+    /// `refused` is what our own limits said to the rest of the due rows. They refill drop by drop:
+    /// the connection comes back for a batch rather than for a drop, and not with all others.
+    pub(super) fn new(refused: Option<&SyncFailure>, now: Timestamp, jitter: Jitter) -> Self {
         let mut tally = Self::default();
         if let Some(SyncFailure::RateLimited { until, .. }) = refused {
-            tally.not_before = *until;
+            let batch = now + OWN_LIMIT_PAUSE + jitter.spread(OWN_LIMIT_PAUSE);
+            tally.not_before = Some(until.map_or(batch, |until| until.max(batch)));
         }
         tally
+    }
+
+    /// Nothing succeeded, and something failed that may work later.
+    pub(super) fn is_fruitless(&self) -> bool {
+        self.failed && !self.succeeded
     }
 
     /// Remembers a failure that the coach should see. Being limited is none.
@@ -48,9 +63,11 @@ impl Tally {
                             its operator has been told. Nothing is lost.";
                 self.error.get_or_insert_with(|| told.to_owned());
             }
-            SyncFailure::Retryable { .. }
-            | SyncFailure::NeedsReauth(_)
-            | SyncFailure::Permanent { .. } => {
+            SyncFailure::Retryable { .. } => {
+                self.failed = true;
+                self.error.get_or_insert_with(|| failure.to_string());
+            }
+            SyncFailure::NeedsReauth(_) | SyncFailure::Permanent { .. } => {
                 self.error.get_or_insert_with(|| failure.to_string());
             }
         }
@@ -76,9 +93,12 @@ impl Tally {
         } else if self.succeeded {
             service.works();
         }
+        if let Some(until) = self.closed_until {
+            service.close(until);
+        }
     }
 
-    fn wait_until(&mut self, until: Timestamp) {
+    pub(super) fn wait_until(&mut self, until: Timestamp) {
         self.not_before = Some(self.not_before.map_or(until, |before| before.max(until)));
     }
 }
@@ -204,9 +224,12 @@ fn failed(
             };
             (None, end)
         }
-        Verdict::Wait { until, .. } => {
+        Verdict::Wait { until, scope } => {
             tally.wait_until(until);
-            (None, waiting(until, None))
+            if scope == RateScope::Provider {
+                tally.closed_until = tally.closed_until.max(Some(until));
+            }
+            (None, waiting(until, Some(error)))
         }
         Verdict::AwaitReauth(reason) => {
             tally.reauth = Some(reason);

@@ -1,18 +1,23 @@
 //! Getting ready for a round: lease, status, token; or the wait instead of one.
 
+use std::time::Duration;
+
 use chrono::TimeDelta;
 
 use super::context::WorkerContext;
 use super::outcome::Tally;
 use super::round::{Hands, RoundEnd};
 use super::services::Service;
-use super::token::NoToken;
-use crate::domain::{ConnectionStatus, SyncFailure, Timestamp};
+use super::token::{NoToken, UNREADABLE};
+use crate::domain::{ConnectionId, ConnectionStatus, SyncFailure, Timestamp};
 use crate::plan::{Backoff, Verdict, judge};
+use crate::security::Unreadable;
 use crate::store::{Claim, ClaimRequest, Lease, StoreError};
 
 /// How often tokens that were replaced under our hands are read again before giving the round up.
 const TOKEN_READS: usize = 3;
+/// How long a connection whose tokens cannot be opened is left before the keys are tried again.
+const UNREADABLE_PAUSE: TimeDelta = TimeDelta::minutes(5);
 
 /// A claim that can be worked on, or how the round ends without one.
 pub(super) enum Opened<'a> {
@@ -34,10 +39,8 @@ impl Hands {
                 return Ok(Opened::Ended(RoundEnd::NotOurs));
             };
             self.lease = Some(claim.lease);
-            let Some(service) = context.services.get(&claim.connection.provider) else {
-                return self.unconfigured(context, claim).await.map(Opened::Ended);
-            };
-            self.batch = service.api.max_batch();
+            self.provider = Some(claim.connection.provider);
+            self.not_before = claim.not_before;
             match claim.connection.status {
                 ConnectionStatus::Active => {}
                 ConnectionStatus::Quarantined => {
@@ -48,11 +51,20 @@ impl Hands {
                     return Ok(Opened::Ended(RoundEnd::Due(None)));
                 }
             }
+            let Some(service) = context.services.get(&claim.connection.provider) else {
+                return self.unconfigured(context, claim).await.map(Opened::Ended);
+            };
+            // A provider that failed is probed with one change, not with a full batch.
+            self.batch = match self.fruitless {
+                0 | 1 => service.api.max_batch(),
+                _ => 1,
+            };
             if let Some(until) = claim.not_before.filter(|until| *until > now) {
                 return Ok(Opened::Ended(RoundEnd::Due(Some(until))));
             }
-            if let Some(pause) = service.paused(now) {
-                let end = self.wait(context, claim, pause.until).await?;
+            if let Some(until) = service.closed_until(now) {
+                let until = until + spread(context);
+                let end = self.wait(context, claim, until).await?;
                 return Ok(Opened::Ended(end));
             }
             if claim.due.is_empty() && claim.due_at.is_none_or(|due_at| due_at > now) {
@@ -68,9 +80,13 @@ impl Hands {
             // Without a transaction open: this may call the provider. Taking the lease must last.
             let (lease, settings_version) = (claim.lease, claim.connection.settings_version);
             claim.commit(&[], &[]).await?;
-            match self.tokens.make_ready(context, service, lease).await {
-                Ok(()) => self.tokenless = 0,
+            let id = self.connection_id;
+            match self.tokens.make_ready(context, service, id).await {
+                Ok(()) => {}
                 Err(NoToken::Store(error)) => return Err(error),
+                Err(NoToken::Unreadable(why)) => {
+                    return set_aside(context, id, &why).await.map(Opened::Ended);
+                }
                 Err(NoToken::Failure(failure)) => {
                     let end = self
                         .no_token(context, service, lease, settings_version, &failure)
@@ -105,20 +121,15 @@ impl Hands {
         failure: &SyncFailure,
     ) -> Result<RoundEnd, StoreError> {
         let now = context.clock.now();
-        // The backoff without its end: nothing is given up here.
-        let backoff = Backoff {
-            max_attempts: i32::MAX,
-            ..context.backoff
-        };
         let verdict = judge(
             failure,
-            self.tokenless,
-            backoff,
+            self.fruitless,
+            endless(context.backoff),
             now,
             context.entropy.jitter(),
         );
-        self.tokenless = self.tokenless.saturating_add(1);
-        let mut tally = Tally::new(None);
+        self.fruitless = self.fruitless.saturating_add(1);
+        let mut tally = Tally::default();
         tally.note(failure);
         match verdict {
             Verdict::RetryAt(until) | Verdict::Wait { until, .. } => {
@@ -148,7 +159,7 @@ impl Hands {
     ) -> Result<RoundEnd, StoreError> {
         let (lease, settings_version) = (claim.lease, claim.connection.settings_version);
         claim.commit(&[], &[]).await?;
-        let mut tally = Tally::new(None);
+        let mut tally = Tally::default();
         tally.not_before = Some(until);
         let now = context.clock.now();
         let due = self
@@ -168,6 +179,35 @@ impl Hands {
     }
 }
 
+/// The keys do not open the stored tokens: set aside, and tried again, for the operator may put the
+/// key back at any time.
+async fn set_aside(
+    context: &WorkerContext,
+    id: ConnectionId,
+    why: &Unreadable,
+) -> Result<RoundEnd, StoreError> {
+    tracing::error!(connection.id = %id, error = %why, "stored tokens cannot be opened");
+    let now = context.clock.now();
+    let until = now + UNREADABLE_PAUSE;
+    context
+        .store
+        .set_connection_status(
+            id,
+            ConnectionStatus::Quarantined,
+            Some(UNREADABLE),
+            Some(until),
+            now,
+        )
+        .await?;
+    Ok(RoundEnd::Due(Some(until)))
+}
+
+/// Up to a second, so that not everyone who waited comes at the same moment.
+fn spread(context: &WorkerContext) -> TimeDelta {
+    let most = Duration::from_secs(1);
+    TimeDelta::from_std(context.entropy.jitter().spread(most)).unwrap_or_default()
+}
+
 /// The cool-down is over: the connection is active again, and looked at once more.
 async fn reactivate(
     context: &WorkerContext,
@@ -185,4 +225,12 @@ async fn reactivate(
         .await?;
     tracing::info!(connection.id = %id, "cool-down is over; the connection is tried again");
     Ok(RoundEnd::Due(Some(now)))
+}
+
+/// The backoff without its end: what concerns the connection is never given up.
+pub(super) fn endless(backoff: Backoff) -> Backoff {
+    Backoff {
+        max_attempts: i32::MAX,
+        ..backoff
+    }
 }

@@ -15,8 +15,6 @@ pub enum WorkerState {
     Working,
     /// Crashed; comes back after a delay.
     Restarting,
-    /// Crashed too often; set aside until its cool-down ends.
-    Quarantined,
     /// Another node acts for this connection.
     ElsewhereOwned,
 }
@@ -28,7 +26,6 @@ impl WorkerState {
             Self::Idle => "idle",
             Self::Working => "working",
             Self::Restarting => "restarting",
-            Self::Quarantined => "quarantined",
             Self::ElsewhereOwned => "owned_elsewhere",
         }
     }

@@ -80,6 +80,11 @@ impl Actor for Registry {
         myself: ActorRef<RegistryMsg>,
         (): (),
     ) -> Result<State, ActorProcessingErr> {
+        // Those of a predecessor that crashed ended with it.
+        self.records
+            .write()
+            .unwrap_or_else(PoisonError::into_inner)
+            .clear();
         self.sweep_later(&myself);
         Ok(State::default())
     }
@@ -205,15 +210,14 @@ impl Registry {
         let now = self.context.clock.now();
         let idle_after = TimeDelta::from_std(self.context.idle_after).unwrap_or(TimeDelta::MAX);
         for entry in state.entries.values_mut() {
+            // A worker that stops drops the hint in its mailbox. Read first: a hint that is taken
+            // after this shows in the state.
+            let awaited = entry.record.is_hinted();
             let seen = entry.record.snapshot();
             let restful = match seen.state {
                 WorkerState::Idle | WorkerState::ElsewhereOwned => true,
-                // What is set aside durably needs no actor to stay so.
-                WorkerState::Quarantined => true,
                 WorkerState::Starting | WorkerState::Working | WorkerState::Restarting => false,
             };
-            // A worker that stops drops the hint in its mailbox.
-            let awaited = entry.record.is_hinted();
             if restful && !awaited && now - seen.since > idle_after && !entry.ending {
                 end(entry);
             }

@@ -4,6 +4,9 @@
 //! order. A crash between any two lines leaves rows being worked on and intents written, which the
 //! next owner of the lease takes up.
 
+use std::sync::{Arc, OnceLock};
+use std::time::Duration;
+
 use super::context::WorkerContext;
 use super::limiter::ConnectionBudget;
 use super::outcome::{Asked, Tally, settlement};
@@ -11,9 +14,12 @@ use super::planned::{Planned, planned_row};
 use super::ready::Opened;
 use super::services::Service;
 use super::token::TokenKeeper;
-use crate::domain::{ConnectionId, ConnectionStatus, Mapping, SyncFailure, Timestamp};
-use crate::provider::{Budget, Change};
+use crate::domain::{ConnectionId, FailureCode, Mapping, ProviderKind, SyncFailure, Timestamp};
+use crate::provider::{Budget, Change, Done};
 use crate::store::{Claim, Lease, Settled, Settlement, StoreError};
+
+/// The longest a connection waits between rounds because nothing succeeded.
+const LONGEST_HOLD: Duration = Duration::from_secs(30);
 
 /// What a round leaves.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -28,14 +34,19 @@ pub(super) enum RoundEnd {
 pub(super) struct Hands {
     pub(super) connection_id: ConnectionId,
     pub(super) tokens: TokenKeeper,
-    pub(super) budget: Option<ConnectionBudget>,
+    /// Shared with the supervisor: a crash must not refill it.
+    pub(super) budget: Arc<OnceLock<ConnectionBudget>>,
     /// The most rows a round takes: what the provider takes at once.
     pub(super) batch: usize,
+    pub(super) provider: Option<ProviderKind>,
+    /// As stored.
+    pub(super) not_before: Option<Timestamp>,
     pub(super) lease: Option<Lease>,
     /// Whether rows may be left that were taken and never settled.
     pub(super) recover: bool,
-    /// Rounds in a row that could not even get a token, for the backoff between them.
-    pub(super) tokenless: i32,
+    /// Rounds in a row in which nothing succeeded and something failed: their backoff is the
+    /// connection's.
+    pub(super) fruitless: i32,
 }
 
 impl Hands {
@@ -70,16 +81,19 @@ impl Hands {
             .filter_map(|row| row.change.clone())
             .collect();
         let mut answers = self
-            .perform(context, service, &budget, &calls, lease, taken_at)
+            .perform(context, service, &budget, &calls, taken_at)
             .await?
             .into_iter();
 
         let now = context.clock.now();
-        let mut tally = Tally::new(refused.as_ref());
+        let mut tally = Tally::new(refused.as_ref(), now, context.entropy.jitter());
         let settlements: Vec<Settlement> = planned
             .into_iter()
             .map(|row| {
-                let answer = row.change.is_some().then(|| answers.next()).flatten();
+                let answer = row
+                    .change
+                    .is_some()
+                    .then(|| answers.next().unwrap_or_else(unanswered));
                 let asked = Asked {
                     claimed: row.claimed,
                     plan: row.plan,
@@ -92,19 +106,34 @@ impl Hands {
             context.metrics.settled(provider, &settlement.end);
         }
         tally.apply_to(service);
+        self.hold_back(context, &mut tally, now);
         let due = self
             .settle(context, lease, settings_version, settlements, tally, now)
             .await?;
         Ok(RoundEnd::Due(due))
     }
 
-    pub(super) fn budget(
-        &mut self,
-        context: &WorkerContext,
-        service: &Service,
-    ) -> ConnectionBudget {
+    /// While nothing succeeds, the connection waits between its rounds, however many rows are due: a
+    /// provider in trouble is probed, not hammered. Not for long, for it may be one bad row alone.
+    fn hold_back(&mut self, context: &WorkerContext, tally: &mut Tally, now: Timestamp) {
+        if !tally.is_fruitless() {
+            self.fruitless = 0;
+            return;
+        }
+        let full = context
+            .backoff
+            .base
+            .saturating_mul(1 << self.fruitless.clamp(0, 20))
+            .min(context.backoff.cap)
+            .min(LONGEST_HOLD);
+        let hold = context.entropy.jitter().spread(full);
+        tally.wait_until(now + hold);
+        self.fruitless = self.fruitless.saturating_add(1);
+    }
+
+    pub(super) fn budget(&self, context: &WorkerContext, service: &Service) -> ConnectionBudget {
         self.budget
-            .get_or_insert_with(|| service.budget(&context.clock))
+            .get_or_init(|| service.budget(&context.clock))
             .clone()
     }
 
@@ -145,20 +174,30 @@ impl Hands {
         tally: Tally,
         now: Timestamp,
     ) -> Result<Option<Timestamp>, StoreError> {
+        let not_before = tally.not_before;
         let settled = Settled {
             lease,
             settings_version,
             settlements,
-            not_before: tally.not_before,
-            status: tally
+            not_before,
+            reauth: tally
                 .reauth
-                .map(|reason| (ConnectionStatus::NeedsReauth, reason.as_str().to_owned())),
+                .map(|reason| (self.tokens.seen_version(), reason.as_str().to_owned())),
             last_sync: tally.last_sync(),
             max_attempts: context.backoff.max_attempts,
             now,
         };
         let due = context.store.settle(settled).await?;
         self.recover = false;
+        self.not_before = not_before;
         Ok(due)
     }
+}
+
+/// A provider client that answers fewer changes than it was given has a bug; nothing is lost by it.
+fn unanswered() -> Result<Done, SyncFailure> {
+    Err(SyncFailure::retryable(
+        FailureCode::BadAnswer,
+        "the change was not answered",
+    ))
 }

@@ -6,10 +6,9 @@ use super::context::WorkerContext;
 use super::limiter::ConnectionBudget;
 use super::round::Hands;
 use super::services::Service;
-use super::token::NoToken;
-use crate::domain::{ReauthReason, SyncFailure};
+use crate::domain::{FailureCode, ReauthReason, SyncFailure};
 use crate::provider::{Access, Budget, Change, Done};
-use crate::store::{Lease, StoreError};
+use crate::store::StoreError;
 
 impl Hands {
     /// Sends the changes, and once more with a fresh token those whose token was refused.
@@ -19,7 +18,6 @@ impl Hands {
         service: &Service,
         budget: &ConnectionBudget,
         changes: &[Change],
-        lease: Lease,
         taken_at: Duration,
     ) -> Result<Vec<Result<Done, SyncFailure>>, StoreError> {
         if changes.is_empty() {
@@ -43,15 +41,13 @@ impl Hands {
             return Ok(answers);
         }
         self.tokens.access_refused();
-        match self.tokens.make_ready(context, service, lease).await {
-            Ok(()) => {}
-            Err(NoToken::Store(error)) => return Err(error),
-            Err(NoToken::Failure(failure)) => {
-                for place in refused {
-                    answers[place] = Err(failure.clone());
-                }
-                return Ok(answers);
+        let id = self.connection_id;
+        if let Err(no_token) = self.tokens.make_ready(context, service, id).await {
+            let failure = no_token.into_failure()?;
+            for place in refused {
+                answers[place] = Err(failure.clone());
             }
+            return Ok(answers);
         }
         let again: Vec<Change> = refused
             .iter()
@@ -66,7 +62,7 @@ impl Hands {
             Err(limited) => vec![Err(limited); again.len()],
         };
         for (place, answer) in refused.into_iter().zip(second) {
-            answers[place] = answer;
+            answers[place] = answer.map_err(still_refused);
         }
         Ok(answers)
     }
@@ -95,6 +91,18 @@ impl Hands {
             .metrics
             .called(service.api.kind(), changes, &answers, took);
         Ok(answers)
+    }
+}
+
+/// The provider just gave us this token: that it refuses it is the provider's trouble, and no reason
+/// to send a coach to the sign-in page.
+fn still_refused(failure: SyncFailure) -> SyncFailure {
+    match failure {
+        SyncFailure::NeedsReauth(ReauthReason::GrantRefused) => SyncFailure::retryable(
+            FailureCode::ServerError,
+            "the provider refuses an access token that it has just issued",
+        ),
+        other => other,
     }
 }
 

@@ -1,7 +1,9 @@
 //! The calendar services as the workers share them: client, sign-in client, limit, pause.
 
 use std::collections::BTreeMap;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use chrono::TimeDelta;
 
 use super::limiter::{ConnectionBudget, Limiter};
 use crate::config::Quota;
@@ -17,7 +19,17 @@ pub struct Service {
     /// Per account.
     account_quota: Quota,
     shared: Option<Arc<Limiter>>,
-    pause: Mutex<Option<Pause>>,
+    gate: Mutex<Gate>,
+}
+
+/// How long the others wait for the one that probes.
+const PROBE_TURN: TimeDelta = TimeDelta::minutes(1);
+
+/// What holds everybody back.
+#[derive(Debug, Default)]
+struct Gate {
+    pause: Option<Pause>,
+    limited_until: Option<Timestamp>,
 }
 
 /// Our set-up at the provider is wrong: nobody calls it for a while, and no coach is to blame.
@@ -43,7 +55,7 @@ impl Service {
             account_quota,
             shared: provider_quota
                 .map(|quota| Arc::new(Limiter::new(quota, RateScope::Provider, clock.clone()))),
-            pause: Mutex::new(None),
+            gate: Mutex::default(),
         }
     }
 
@@ -65,18 +77,36 @@ impl Service {
         }
     }
 
-    /// Whether the provider is paused at `now`. When a pause ends, callers probe it again.
-    pub fn paused(&self, now: Timestamp) -> Option<Pause> {
-        self.lock().clone().filter(|pause| pause.until > now)
+    /// Until when nobody calls the provider, if anybody should not.
+    ///
+    /// When a pause ends, the first to ask goes through as a probe, and the others wait another turn:
+    /// a secret that is still wrong is refused once, not once per connection.
+    pub(super) fn closed_until(&self, now: Timestamp) -> Option<Timestamp> {
+        let mut gate = self.lock();
+        if let Some(until) = gate.limited_until.filter(|until| *until > now) {
+            return Some(until);
+        }
+        let pause = gate.pause.as_mut()?;
+        if pause.until > now {
+            return Some(pause.until);
+        }
+        pause.until = now + PROBE_TURN;
+        None
     }
 
     /// Why the provider was paused, until a call succeeds again.
     pub fn trouble(&self) -> Option<Pause> {
-        self.lock().clone()
+        self.lock().pause.clone()
+    }
+
+    /// The provider limits everybody until then.
+    pub(super) fn close(&self, until: Timestamp) {
+        let mut gate = self.lock();
+        gate.limited_until = gate.limited_until.max(Some(until));
     }
 
     pub(super) fn pause(&self, until: Timestamp, failure: &SyncFailure) {
-        *self.lock() = Some(Pause {
+        self.lock().pause = Some(Pause {
             until,
             code: failure.code(),
             detail: failure.to_string(),
@@ -84,11 +114,11 @@ impl Service {
     }
 
     pub(super) fn works(&self) {
-        *self.lock() = None;
+        self.lock().pause = None;
     }
 
-    fn lock(&self) -> std::sync::MutexGuard<'_, Option<Pause>> {
-        self.pause.lock().unwrap_or_else(PoisonError::into_inner)
+    fn lock(&self) -> MutexGuard<'_, Gate> {
+        self.gate.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 

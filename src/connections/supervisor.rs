@@ -3,7 +3,8 @@
 //! A crash concerns this connection alone. Restart delays and the verdict of quarantine are
 //! `plan::restart`'s; the quarantine is durable, so that a restart of the daemon does not lift it.
 
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
+use std::time::Duration;
 
 use async_trait::async_trait;
 use chrono::TimeDelta;
@@ -11,6 +12,7 @@ use ractor::{Actor, ActorCell, ActorProcessingErr, ActorRef, SpawnErr, Supervisi
 
 use super::call::{LiveCall, Unreachable};
 use super::context::WorkerContext;
+use super::limiter::ConnectionBudget;
 use super::record::{Record, WorkerState};
 use super::worker::{self, WorkerArgs, WorkerMsg};
 use crate::domain::{ConnectionId, ConnectionStatus, Timestamp};
@@ -43,10 +45,9 @@ struct State {
     crashes: u32,
     rounds_at_crash: u64,
     generation: u64,
-    /// Set aside until then.
-    quarantined_until: Option<Timestamp>,
     draining: bool,
-    budget: Option<super::limiter::ConnectionBudget>,
+    /// Outlives the worker: a crash must not refill it.
+    budget: Arc<OnceLock<ConnectionBudget>>,
 }
 
 pub(super) struct SupervisorArgs {
@@ -86,11 +87,9 @@ impl Actor for Supervisor {
             crashes: 0,
             rounds_at_crash: 0,
             generation: 0,
-            quarantined_until: None,
             draining: false,
-            budget: None,
+            budget: Arc::default(),
         };
-        self.budget(&mut state).await?;
         self.start_worker(&myself, &mut state).await?;
         Ok(state)
     }
@@ -102,12 +101,12 @@ impl Actor for Supervisor {
         state: &mut State,
     ) -> Result<(), ActorProcessingErr> {
         match message {
-            SupervisorMsg::Look => self.look(&myself, state).await?,
+            SupervisorMsg::Look => Self::look(state),
             SupervisorMsg::Call(call) => self.call(call, state),
             SupervisorMsg::Restart { generation } => {
                 if generation == state.generation && state.worker.is_none() && !state.draining {
                     self.start_worker(&myself, state).await?;
-                    self.look(&myself, state).await?;
+                    Self::look(state);
                 }
             }
             SupervisorMsg::Drain => {
@@ -147,26 +146,11 @@ impl Actor for Supervisor {
 }
 
 impl Supervisor {
-    async fn look(
-        &self,
-        myself: &ActorRef<SupervisorMsg>,
-        state: &mut State,
-    ) -> Result<(), ActorProcessingErr> {
-        let now = self.context.clock.now();
-        if let Some(until) = state.quarantined_until {
-            if until > now {
-                self.record.take_hint();
-                return Ok(());
-            }
-            // One more try: the next crash sets it aside again at once.
-            state.quarantined_until = None;
-            self.start_worker(myself, state).await?;
-        }
+    fn look(state: &State) {
         // Without a worker a restart is under way, which looks when it is there.
         if let Some(worker) = &state.worker {
             let _ = worker.cast(WorkerMsg::Look);
         }
-        Ok(())
     }
 
     fn call(&self, call: LiveCall, state: &State) {
@@ -192,21 +176,6 @@ impl Supervisor {
             budget: state.budget.clone(),
         };
         state.worker = Some(worker::spawn(args, myself.get_cell()).await?);
-        Ok(())
-    }
-
-    /// The limiter outlives the worker: a crash must not refill it.
-    async fn budget(&self, state: &mut State) -> Result<(), ActorProcessingErr> {
-        if let Some(view) = self.context.store.connection(self.connection_id).await? {
-            let provider = view.connection.provider;
-            self.record
-                .update(|record| record.provider = Some(provider));
-            state.budget = self
-                .context
-                .services
-                .get(&provider)
-                .map(|service| service.budget(&self.context.clock));
-        }
         Ok(())
     }
 
@@ -248,14 +217,16 @@ impl Supervisor {
                     let _ = myself.cast(SupervisorMsg::Restart { generation });
                 });
             }
-            Restart::Quarantine(cool_down) => self.quarantine(cool_down, now, state).await,
+            Restart::Quarantine(cool_down) => {
+                self.quarantine(cool_down, now).await;
+                // From here on the row knows; a new supervisor starts when it is due, or woken.
+                myself.stop(None);
+            }
         }
     }
 
-    async fn quarantine(&self, cool_down: std::time::Duration, now: Timestamp, state: &mut State) {
+    async fn quarantine(&self, cool_down: Duration, now: Timestamp) {
         let until = now + TimeDelta::from_std(cool_down).unwrap_or(TimeDelta::MAX);
-        state.quarantined_until = Some(until);
-        self.record.enter(WorkerState::Quarantined, now);
         let reason = format!(
             "Syncing this calendar failed unexpectedly several times in a row. It is tried again at {}.",
             until.to_rfc3339_opts(chrono::SecondsFormat::Secs, true)

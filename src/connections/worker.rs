@@ -4,7 +4,7 @@
 //! so that a call of a person or a stop gets its turn in between. It knows nothing of restarts: an
 //! error that is not a value ends it, and its supervisor decides.
 
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use async_trait::async_trait;
 use chrono::TimeDelta;
@@ -43,7 +43,7 @@ pub(super) struct WorkerArgs {
     pub(super) poller: PollerHandle,
     pub(super) record: Arc<Record>,
     /// Kept by the supervisor across restarts.
-    pub(super) budget: Option<ConnectionBudget>,
+    pub(super) budget: Arc<OnceLock<ConnectionBudget>>,
 }
 
 pub(super) async fn spawn(
@@ -60,9 +60,11 @@ pub(super) async fn spawn(
         tokens: TokenKeeper::default(),
         budget: args.budget,
         batch: 1,
+        provider: None,
+        not_before: None,
         lease: None,
         recover: true,
-        tokenless: 0,
+        fruitless: 0,
     };
     let (actor, _) = Actor::spawn_linked(None, worker, hands, supervisor).await?;
     Ok(actor)
@@ -185,6 +187,8 @@ impl Worker {
 
     fn note_due(&self, due: Option<Timestamp>, hands: &Hands) {
         self.record.update(|record| {
+            record.provider = hands.provider;
+            record.not_before = hands.not_before;
             record.due_at = due;
             record.lease_epoch = hands.lease.map(|lease| lease.epoch);
             record.last_error = None;

@@ -6,6 +6,9 @@ use crate::api::ports::{ActorReport, ActorState, LimiterReport, Readiness, Ready
 use crate::connections::{ConnectionSnapshot, WorkerState};
 use crate::domain::Timestamp;
 
+/// Connections set aside that one answer lists.
+const MOST_SET_ASIDE: u64 = 100;
+
 pub(super) async fn ready(ports: &Ports) -> Readiness {
     let mut parts = vec![
         database(ports).await,
@@ -72,7 +75,7 @@ fn part(name: &str, ok: bool, good: &str, bad: &str) -> ReadyPart {
     }
 }
 
-pub(super) fn actors(ports: &Ports) -> ActorReport {
+pub(super) async fn actors(ports: &Ports) -> ActorReport {
     let now = ports.context.clock.now();
     let seen = ports.poller.snapshot();
     let poller = ActorReport {
@@ -86,11 +89,14 @@ pub(super) fn actors(ports: &Ports) -> ActorReport {
     };
     let mut snapshots = ports.connections.snapshots();
     snapshots.sort_by_key(|snapshot| (snapshot.since, snapshot.connection_id));
-    let connections = ActorReport {
-        children: snapshots
+    let mut supervisors = set_aside(ports).await;
+    supervisors.extend(
+        snapshots
             .into_iter()
-            .map(|snapshot| supervisor(ports, snapshot, now))
-            .collect(),
+            .map(|snapshot| supervisor(ports, snapshot, now)),
+    );
+    let connections = ActorReport {
+        children: supervisors,
         ..report(
             "connections",
             running(ports.connections.is_running()),
@@ -102,10 +108,33 @@ pub(super) fn actors(ports: &Ports) -> ActorReport {
         children: vec![
             poller,
             connections,
-            report("housekeeper", ActorState::Running, ports.started_at),
+            report(
+                "housekeeper",
+                running(ports.housekeeper.is_running()),
+                ports.started_at,
+            ),
         ],
         ..report("daemon", ActorState::Running, ports.started_at)
     }
+}
+
+/// Connections that are set aside have no actors; their rows say why. Those first: someone should
+/// look at them.
+async fn set_aside(ports: &Ports) -> Vec<ActorReport> {
+    let quarantined = ports.context.store.quarantined(MOST_SET_ASIDE).await;
+    quarantined
+        .unwrap_or_default()
+        .into_iter()
+        .map(|connection| ActorReport {
+            connection_id: Some(connection.id),
+            last_error: connection.status_reason,
+            ..report(
+                "connection_supervisor",
+                ActorState::Quarantined,
+                connection.updated_at,
+            )
+        })
+        .collect()
 }
 
 fn supervisor(ports: &Ports, seen: ConnectionSnapshot, now: Timestamp) -> ActorReport {
@@ -117,7 +146,6 @@ fn supervisor(ports: &Ports, seen: ConnectionSnapshot, now: Timestamp) -> ActorR
         WorkerState::Idle | WorkerState::ElsewhereOwned => ActorState::Idle,
         WorkerState::Working => ActorState::Running,
         WorkerState::Restarting => ActorState::Restarting,
-        WorkerState::Quarantined => ActorState::Quarantined,
     };
     let lag = seen
         .due_at
@@ -143,7 +171,7 @@ fn supervisor(ports: &Ports, seen: ConnectionSnapshot, now: Timestamp) -> ActorR
         ..report("connection_worker", state, seen.since)
     };
     let has_worker = match seen.state {
-        WorkerState::Restarting | WorkerState::Quarantined => false,
+        WorkerState::Restarting => false,
         WorkerState::Starting
         | WorkerState::Idle
         | WorkerState::Working

@@ -16,7 +16,7 @@ use poem::listener::{Acceptor, Listener, TcpAcceptor, TcpListener};
 
 use ractor::ActorRef;
 use tokio::task::JoinHandle;
-use tokio_util::sync::CancellationToken;
+use tokio_util::sync::{CancellationToken, DropGuard};
 use url::Url;
 
 use self::ports::Ports;
@@ -26,6 +26,7 @@ use crate::connections::{ConnectionsHandle, WorkerContext, keep_leases};
 use crate::dashboard;
 use crate::domain::{Clock, Entropy, NodeId, SystemClock, SystemEntropy};
 use crate::health::Metrics;
+use crate::housekeeper::HousekeeperHandle;
 use crate::oauth::{AllowedOrigins, ConnectFlow, ReturnAddress, SignInProvider};
 use crate::plan::Backoff;
 use crate::provider::http;
@@ -74,7 +75,7 @@ pub struct Daemon {
     server: JoinHandle<Result<(), std::io::Error>>,
     stop_server: CancellationToken,
     leases: JoinHandle<()>,
-    stop_leases: CancellationToken,
+    stop_leases: DropGuard,
     failed: CancellationToken,
     address: SocketAddr,
     deadline: Duration,
@@ -101,9 +102,12 @@ impl Daemon {
 
         let stop_leases = CancellationToken::new();
         let leases = tokio::spawn(keep_leases(context.clone(), stop_leases.clone()));
+        // Also if what follows fails.
+        let stop_leases = stop_leases.drop_guard();
         let ports = Ports {
             poller: PollerHandle::new(),
             connections: ConnectionsHandle::new(),
+            housekeeper: HousekeeperHandle::default(),
             started_at: clock.now(),
             context,
         };
@@ -112,6 +116,7 @@ impl Daemon {
             context: ports.context.clone(),
             poller: ports.poller.clone(),
             connections: ports.connections.clone(),
+            housekeeper: ports.housekeeper.clone(),
             poll_interval: config.sync.poll_interval,
             failed: failed.clone(),
         })
@@ -172,7 +177,7 @@ impl Daemon {
         {
             tracing::warn!("requests under way were cut off at the deadline");
         }
-        self.stop_leases.cancel();
+        drop(self.stop_leases);
         let _ = self.leases.await;
         let node = self.ports.context.node;
         if let Err(error) = self.ports.context.store.release_leases(Some(node)).await {

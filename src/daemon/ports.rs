@@ -10,6 +10,7 @@ use crate::api::ports::{
 };
 use crate::connections::{self, ConnectionsHandle, WorkerContext};
 use crate::domain::{Calendar, CalendarId, ConnectionId, SyncFailure, Timestamp};
+use crate::housekeeper::HousekeeperHandle;
 use crate::queue::PollerHandle;
 
 /// The running parts, as the API sees them.
@@ -18,6 +19,7 @@ pub(super) struct Ports {
     pub(super) context: Arc<WorkerContext>,
     pub(super) poller: PollerHandle,
     pub(super) connections: ConnectionsHandle,
+    pub(super) housekeeper: HousekeeperHandle,
     pub(super) started_at: Timestamp,
 }
 
@@ -73,7 +75,7 @@ impl Health for Ports {
     }
 
     async fn actors(&self) -> ActorReport {
-        health::actors(self)
+        health::actors(self).await
     }
 
     async fn metrics(&self) -> String {

@@ -4,8 +4,7 @@ use std::collections::BTreeMap;
 
 use super::{Finding, Verdict};
 use crate::config::DatabaseConfig;
-use crate::connections::{ACCESS, REFRESH, seal_context};
-use crate::security::{KeyRing, Sealed};
+use crate::security::{KeyRing, Sealed, places};
 use crate::store::{Store, StoreError};
 
 const PAGE: u64 = 500;
@@ -56,13 +55,13 @@ async fn stored_tokens(store: &Store, keys: &KeyRing) -> Finding {
         let Some(last) = page.last() else { break };
         after = Some(last.connection_id);
         for stored in page {
+            let id = stored.connection_id;
             let texts = [
-                (&stored.sealed.access, ACCESS),
-                (&stored.sealed.refresh, REFRESH),
+                (&stored.sealed.access, places::access_token(id)),
+                (&stored.sealed.refresh, places::refresh_token(id)),
             ];
-            let opened = texts.into_iter().find_map(|(text, column)| {
-                let context = seal_context(stored.connection_id, column);
-                keys.open(&Sealed::from_stored(text.clone()), context).err()
+            let opened = texts.into_iter().find_map(|(text, place)| {
+                keys.open(&Sealed::from_stored(text.clone()), place).err()
             });
             match opened {
                 None => readable += 1,

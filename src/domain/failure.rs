@@ -26,8 +26,6 @@ pub enum ReauthReason {
     ScopeMissing,
     /// The account's administrator or a policy asks for another sign-in.
     PolicyRequires,
-    /// Our copy of the tokens cannot be opened with the keys at hand.
-    TokensUnreadable,
 }
 
 impl ReauthReason {
@@ -41,10 +39,6 @@ impl ReauthReason {
             }
             Self::PolicyRequires => {
                 "The account's organisation asks for a new sign-in. Sign in again."
-            }
-            Self::TokensUnreadable => {
-                "The stored access cannot be read with the present encryption keys. Sign in again, \
-                 or have the operator restore the key."
             }
         }
     }

@@ -185,7 +185,7 @@ impl Poller {
                     .filter(|due| due.due_at <= now)
                     .map(|due| due.connection_id)
                     .collect();
-                if full && due_now.len() == found.len() {
+                if full {
                     // More are due than one page holds: come back once these had a moment.
                     next = Duration::from_secs(1).min(self.poll_interval);
                 }

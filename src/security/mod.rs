@@ -7,6 +7,7 @@
 
 pub mod api_token;
 mod keyring;
+pub mod places;
 mod sealed;
 
 pub use keyring::{InvalidKeyRing, KeyRing, generate_key_line};

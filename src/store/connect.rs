@@ -94,7 +94,7 @@ async fn revive(
     tokens: &SealedTokens,
 ) -> Result<(), StoreError> {
     Sql::on(db)
-        .text("UPDATE coach_calendar_connections SET status = 'active', status_reason = NULL, account_email = ")
+        .text("UPDATE coach_calendar_connections SET status = 'active', status_reason = NULL, last_sync_status = 'pending', last_sync_error = NULL, account_email = ")
         .value(new.account_email.as_str())
         .text(", access_token = ")
         .value(tokens.access.as_str())
@@ -105,6 +105,12 @@ async fn revive(
         .text(", token_version = token_version + 1, updated_at = ")
         .value(new.now)
         .text(" WHERE id = ")
+        .value(id)
+        .execute(db)
+        .await?;
+    // Whatever held the connection back held back the access it had then.
+    Sql::on(db)
+        .text("UPDATE connection_leases SET not_before = NULL WHERE connection_id = ")
         .value(id)
         .execute(db)
         .await?;

@@ -53,6 +53,19 @@ impl Store {
         view(row, &mut counts).map(Some)
     }
 
+    /// Connections that are set aside, the longest first.
+    pub async fn quarantined(&self, limit: u64) -> Result<Vec<Connection>, StoreError> {
+        connection::Entity::find()
+            .filter(connection::Column::Status.eq(ConnectionStatus::Quarantined))
+            .order_by_asc(connection::Column::UpdatedAt)
+            .limit(limit)
+            .all(&self.read)
+            .await?
+            .into_iter()
+            .map(Connection::try_from)
+            .collect()
+    }
+
     /// Sets a connection aside, or takes it back.
     pub async fn set_connection_status(
         &self,

@@ -30,6 +30,9 @@ pub struct Job {
     pub flags: Flags,
 }
 
+/// Connections whose failed jobs are replayed in one transaction.
+const RETRIED_AT_ONCE: i64 = 500;
+
 #[derive(Clone, Copy, Debug, Default)]
 pub struct JobFilter {
     pub status: Option<JobStatus>,
@@ -100,7 +103,7 @@ impl Store {
         };
         enqueue::lock_leases(&tx, &[found.connection_id]).await?;
         let statement = Sql::on(&tx)
-            .text("UPDATE calendar_sync_queue SET status = 'pending', attempts = 0, completed_at = NULL, scheduled_for = ")
+            .text("UPDATE calendar_sync_queue SET status = 'pending', attempts = 0, started_at = NULL, completed_at = NULL, scheduled_for = ")
             .value(now)
             .text(" WHERE status = 'failed' AND id = ")
             .value(id)
@@ -115,8 +118,26 @@ impl Store {
         Ok(Some(Ok(revived.into())))
     }
 
-    /// Makes every failed job pending again; answers how many, and of which connections.
+    /// Makes every failed job pending again, some connections at a time; answers how many, and of
+    /// which connections.
     pub async fn retry_failed(
+        &self,
+        connection_id: Option<ConnectionId>,
+        now: Timestamp,
+    ) -> Result<(u64, Vec<ConnectionId>), StoreError> {
+        let mut revived = 0;
+        let mut woken = Vec::new();
+        loop {
+            let (rows, connections) = self.retry_some(connection_id, now).await?;
+            if connections.is_empty() {
+                return Ok((revived, woken));
+            }
+            revived += rows;
+            woken.extend(connections);
+        }
+    }
+
+    async fn retry_some(
         &self,
         connection_id: Option<ConnectionId>,
         now: Timestamp,
@@ -128,8 +149,9 @@ impl Store {
             Some(id) => sql.text(" AND connection_id = ").value(id),
             None => sql,
         };
+        let statement = sql.text(" LIMIT ").value(RETRIED_AT_ONCE).build();
         let connections = tx
-            .query_all_raw(sql.build())
+            .query_all_raw(statement)
             .await?
             .iter()
             .map(|row| ConnectionId::try_get(row, "", "connection_id"))
@@ -140,7 +162,7 @@ impl Store {
         }
         enqueue::lock_leases(&tx, &connections).await?;
         let revived = Sql::on(&tx)
-            .text("UPDATE calendar_sync_queue SET status = 'pending', attempts = 0, completed_at = NULL, scheduled_for = ")
+            .text("UPDATE calendar_sync_queue SET status = 'pending', attempts = 0, started_at = NULL, completed_at = NULL, scheduled_for = ")
             .value(now)
             .text(" WHERE status = 'failed' AND connection_id IN ")
             .list(connections.iter().copied())

@@ -8,8 +8,7 @@ use super::enqueue::{Order, Pairs, enqueue};
 use super::sql::Sql;
 use super::{Lease, Store, StoreError, claim, erased, leases};
 use crate::domain::{
-    AppointmentId, ConnectionId, ConnectionStatus, FailureCode, Flags, JobId, LastSync, Mapping,
-    Priority, Timestamp,
+    AppointmentId, ConnectionId, FailureCode, Flags, JobId, LastSync, Mapping, Priority, Timestamp,
 };
 
 /// How one job ends, for now.
@@ -50,8 +49,8 @@ pub struct Settled {
     pub settlements: Vec<Settlement>,
     /// The connection must not call its provider before.
     pub not_before: Option<Timestamp>,
-    /// The connection leaves `active`, with the reason for the coach.
-    pub status: Option<(ConnectionStatus, String)>,
+    /// The grant behind the tokens of this version is refused, with the reason for the coach.
+    pub reauth: Option<(i64, String)>,
     /// `None` if the provider was not asked for anything.
     pub last_sync: Option<(LastSync, Option<String>)>,
     pub max_attempts: i32,
@@ -121,12 +120,19 @@ async fn touch_connection(db: &impl ConnectionTrait, settled: &Settled) -> Resul
             .text(", last_sync_error = ")
             .value(error.clone());
     }
-    if let Some((status, reason)) = &settled.status {
-        sql = sql
-            .text(", status = ")
-            .value(*status)
-            .text(", status_reason = ")
-            .value(reason.clone());
+    if let Some((token_version, reason)) = &settled.reauth {
+        // A coach who signed in again meanwhile has a grant that nobody refused.
+        for (column, value) in [
+            ("status", "needs_reauth"),
+            ("status_reason", reason.as_str()),
+        ] {
+            sql = sql
+                .text(&format!(", {column} = CASE WHEN token_version = "))
+                .value(*token_version)
+                .text(" THEN ")
+                .value(value)
+                .text(&format!(" ELSE {column} END"));
+        }
     }
     let sql = sql
         .text(" WHERE id = ")

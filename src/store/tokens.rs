@@ -6,7 +6,7 @@ use sea_orm::{ColumnTrait, EntityTrait, QueryFilter, QueryOrder, QuerySelect};
 
 use super::entity::connection;
 use super::sql::Sql;
-use super::{Lease, Store, StoreError, leases};
+use super::{Store, StoreError};
 use crate::domain::{ConnectionId, Timestamp};
 
 /// Tokens to store.
@@ -45,20 +45,31 @@ impl Store {
 
     /// Stores refreshed tokens if nobody replaced them meanwhile; answers whether it did.
     ///
-    /// # Errors
-    /// [`StoreError::LeaseLost`] if another node acts for the connection by now.
+    /// Not fenced by the lease: a node that lost it has still got the only copy of a rotated refresh
+    /// token, and the version tells whether somebody else has a newer one.
     pub async fn replace_tokens(
         &self,
-        lease: Lease,
+        id: ConnectionId,
         expected_version: i64,
         tokens: &SealedTokens,
         now: Timestamp,
     ) -> Result<bool, StoreError> {
-        let tx = self.begin().await?;
-        leases::fence(&tx, lease).await?;
-        let replaced = swap(&tx, lease.connection_id, expected_version, tokens, now).await?;
-        tx.commit().await?;
-        Ok(replaced)
+        let changed = Sql::on(&self.write)
+            .text("UPDATE coach_calendar_connections SET access_token = ")
+            .value(tokens.access.as_str())
+            .text(", refresh_token = ")
+            .value(tokens.refresh.as_str())
+            .text(", access_token_expires_at = ")
+            .value(tokens.access_expires_at)
+            .text(", token_version = token_version + 1, updated_at = ")
+            .value(now)
+            .text(" WHERE status <> 'disconnected' AND id = ")
+            .value(id)
+            .text(" AND token_version = ")
+            .value(expected_version)
+            .execute(&self.write)
+            .await?;
+        Ok(changed == 1)
     }
 
     /// Stores the same tokens under another key, while a daemon may be refreshing them; answers
@@ -100,29 +111,4 @@ impl Store {
         let rows = query.all(&self.read).await?;
         Ok(rows.iter().filter_map(of_row).collect())
     }
-}
-
-async fn swap(
-    db: &impl sea_orm::ConnectionTrait,
-    id: ConnectionId,
-    expected_version: i64,
-    tokens: &SealedTokens,
-    now: Timestamp,
-) -> Result<bool, StoreError> {
-    let changed = Sql::on(db)
-        .text("UPDATE coach_calendar_connections SET access_token = ")
-        .value(tokens.access.as_str())
-        .text(", refresh_token = ")
-        .value(tokens.refresh.as_str())
-        .text(", access_token_expires_at = ")
-        .value(tokens.access_expires_at)
-        .text(", token_version = token_version + 1, updated_at = ")
-        .value(now)
-        .text(" WHERE status <> 'disconnected' AND id = ")
-        .value(id)
-        .text(" AND token_version = ")
-        .value(expected_version)
-        .execute(db)
-        .await?;
-    Ok(changed == 1)
 }

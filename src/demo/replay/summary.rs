@@ -67,7 +67,7 @@ impl Summary {
             );
         }
         println!(
-            "jobs           {} completed, {} retried, {} put off, {} failed",
+            "jobs           {} completed, {} retried, {} put off since the daemon's start; {} given up",
             jobs.completed, jobs.retried, jobs.put_off, self.failed_jobs
         );
         self.print_faults();

@@ -1,7 +1,7 @@
 //! The platform going on with its day: every few seconds an appointment moves, comes or goes.
 //!
 //! The number of appointments is bounded: what was called off is booked again before anything new is
-//! made, and nothing new is made beyond [`MOST`].
+//! made, and beyond [`MOST`] what is over is taken for a new date.
 
 use std::time::Duration;
 
@@ -69,11 +69,7 @@ fn apply(
     let starts_at = some_time(now, entropy);
     let position = match step {
         Step::Move | Step::Cancel => any(upcoming(bookings, now).collect(), entropy),
-        Step::Book => {
-            let off = (0..bookings.len())
-                .filter(|position| bookings[*position].status == AppointmentStatus::Cancelled);
-            any(off.collect(), entropy)
-        }
+        Step::Book => any(bookable(bookings, now), entropy),
     };
     let Some(position) = position else {
         return (step == Step::Book && bookings.len() < MOST)
@@ -97,6 +93,17 @@ fn apply(
         }
     }
     Some(booking.clone())
+}
+
+/// Positions of the bookings that may get another date: those called off, or, if there is no room
+/// for new ones, those that are over.
+fn bookable(bookings: &[Booking], now: Timestamp) -> Vec<usize> {
+    let off = |booking: &Booking| booking.status == AppointmentStatus::Cancelled;
+    let over = |booking: &Booking| bookings.len() >= MOST && booking.starts_at <= now;
+    let all = bookings.iter().enumerate();
+    all.filter(|(_, booking)| off(booking) || over(booking))
+        .map(|(position, _)| position)
+        .collect()
 }
 
 /// Positions of the confirmed bookings that have not begun.
@@ -124,7 +131,7 @@ fn some_time(now: Timestamp, entropy: &dyn Entropy) -> Timestamp {
     match chrono::Timelike::hour(&at) {
         0..=6 => at + TimeDelta::hours(8),
         7..=17 => at,
-        _ => at - TimeDelta::hours(6),
+        _ => at + TimeDelta::hours(14),
     }
 }
 

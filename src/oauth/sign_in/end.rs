@@ -2,9 +2,10 @@
 
 use std::time::Duration;
 
-use super::{ConnectFlow, refresh_token};
+use super::ConnectFlow;
 use crate::domain::{Connection, ConnectionId, FailureCode};
 use crate::security::Sealed;
+use crate::security::places;
 use crate::store::{StoreError, StoredTokens};
 
 /// How long the provider may take: the caller waits, and the connection is ended all the same.
@@ -43,7 +44,10 @@ impl ConnectFlow {
             return false;
         };
         let sealed = Sealed::from_stored(tokens.sealed.refresh);
-        let Ok(token) = self.keys.open(&sealed, refresh_token(connection.id)) else {
+        let Ok(token) = self
+            .keys
+            .open(&sealed, places::refresh_token(connection.id))
+        else {
             tracing::warn!(connection.id = %connection.id, "tokens could not be opened to be revoked");
             return false;
         };

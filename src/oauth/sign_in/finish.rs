@@ -6,11 +6,12 @@ use secrecy::{ExposeSecret, SecretString};
 use url::Url;
 
 use super::state::{MAX_STATE_LENGTH, hash};
-use super::{Browser, ConnectFlow, SignInProvider, access_token, refresh_token, verifier};
+use super::{Browser, ConnectFlow, SignInProvider};
 use crate::domain::{Calendar, ConnectionId, SyncFailure, SyncId, Timestamp};
 use crate::oauth::{CallbackError, ExchangeFailure, Grant, ReturnAddress};
 use crate::provider::{Access, Account, Budget};
 use crate::security::Sealed;
+use crate::security::places;
 use crate::store::{NewConnection, SealedTokens, SignIn, StoreError};
 
 /// Longer than any code either provider documents.
@@ -173,7 +174,7 @@ impl ConnectFlow {
             .get(&sign_in.provider)
             .ok_or(Failure::Told(CallbackError::ProviderError))?;
         let sealed = Sealed::from_stored(sign_in.sealed_verifier.clone());
-        let opened = self.keys.open(&sealed, verifier(sign_in.id));
+        let opened = self.keys.open(&sealed, places::verifier(sign_in.id));
         let pkce = opened.map_err(Failure::Unreadable)?;
 
         let asked = tokio::time::timeout(PATIENCE, self.ask(clients, &code, &pkce)).await;
@@ -259,8 +260,8 @@ impl ConnectFlow {
                 .into_string()
         };
         SealedTokens {
-            access: seal(access, access_token(id)),
-            refresh: seal(refresh, refresh_token(id)),
+            access: seal(access, places::access_token(id)),
+            refresh: seal(refresh, places::refresh_token(id)),
             access_expires_at,
         }
     }

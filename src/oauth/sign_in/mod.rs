@@ -20,9 +20,9 @@ pub use finish::{Callback, Finished};
 pub use start::{StartRefused, Started};
 
 use super::{AllowedOrigins, OAuthClient, ReturnAddress};
-use crate::domain::{Clock, ConnectionId, Entropy, ProviderKind};
+use crate::domain::{Clock, Entropy, ProviderKind};
 use crate::provider::CalendarProvider;
-use crate::security::{Context, KeyRing};
+use crate::security::KeyRing;
 use crate::store::Store;
 
 /// What signing in at one provider needs.
@@ -46,31 +46,4 @@ pub struct ConnectFlow {
     pub entropy: Arc<dyn Entropy>,
     /// Of the jobs of a first sync.
     pub max_attempts: i32,
-}
-
-/// Where a connection's access token is sealed.
-fn access_token(id: ConnectionId) -> Context {
-    token_context(id, "access_token")
-}
-
-/// Where a connection's refresh token is sealed.
-fn refresh_token(id: ConnectionId) -> Context {
-    token_context(id, "refresh_token")
-}
-
-fn token_context(id: ConnectionId, column: &'static str) -> Context {
-    Context {
-        table: "coach_calendar_connections",
-        column,
-        row: id.0,
-    }
-}
-
-/// Where the verifier of a sign-in is sealed.
-fn verifier(sign_in: uuid::Uuid) -> Context {
-    Context {
-        table: "sign_ins",
-        column: "verifier",
-        row: sign_in,
-    }
 }

@@ -5,9 +5,10 @@ use secrecy::ExposeSecret;
 use url::Url;
 
 use super::state::hash;
-use super::{Browser, ConnectFlow, verifier};
+use super::{Browser, ConnectFlow};
 use crate::domain::{CoachId, Entropy, ProviderKind, Timestamp};
 use crate::oauth::{ReturnAddress, ReturnAddressRefused};
+use crate::security::places;
 use crate::store::{SignIn, StoreError};
 
 /// How long a consent screen may stay open.
@@ -70,9 +71,11 @@ impl ConnectFlow {
         let authorization = clients.oauth.authorize(&*self.entropy);
         let browser = browser.unwrap_or_else(|| Browser::new(&*self.entropy));
         let id = random_id(&*self.entropy);
-        let sealed = self
-            .keys
-            .seal(&authorization.verifier, verifier(id), &*self.entropy);
+        let sealed = self.keys.seal(
+            &authorization.verifier,
+            places::verifier(id),
+            &*self.entropy,
+        );
         let sign_in = SignIn {
             state_hash: hash(authorization.state.expose_secret()),
             id,

@@ -1,0 +1,34 @@
+//! The places where secrets lie sealed. A secret opens in its own place only, so each is named once,
+//! here.
+
+use uuid::Uuid;
+
+use super::Context;
+use crate::domain::ConnectionId;
+
+/// A connection's access token.
+pub fn access_token(id: ConnectionId) -> Context {
+    connection(id, "access_token")
+}
+
+/// A connection's refresh token.
+pub fn refresh_token(id: ConnectionId) -> Context {
+    connection(id, "refresh_token")
+}
+
+/// The verifier of a sign-in under way.
+pub fn verifier(sign_in: Uuid) -> Context {
+    Context {
+        table: "sign_ins",
+        column: "verifier",
+        row: sign_in,
+    }
+}
+
+fn connection(id: ConnectionId, column: &'static str) -> Context {
+    Context {
+        table: "coach_calendar_connections",
+        column,
+        row: id.0,
+    }
+}

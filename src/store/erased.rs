@@ -1,0 +1,55 @@
+//! Forgetting erased appointments once no calendar we can reach holds them any more.
+
+use sea_orm::ConnectionTrait;
+
+use super::sql::Sql;
+use super::{Store, StoreError};
+use crate::domain::AppointmentId;
+
+impl Store {
+    /// Forgets what the work that removed it could not: an appointment whose last calendar was
+    /// disconnected meanwhile.
+    pub async fn forget_erased(&self) -> Result<u64, StoreError> {
+        let tx = self.begin().await?;
+        let forgotten = forget(&tx, None).await?;
+        tx.commit().await?;
+        Ok(forgotten)
+    }
+}
+
+/// Forgets those of these appointments, or of all, that are erased and nowhere any more.
+///
+/// The rows are locked first: of two calendars that settle at the same time, the later one sees what
+/// the earlier one did.
+pub(super) async fn forget(
+    db: &impl ConnectionTrait,
+    among: Option<&[AppointmentId]>,
+) -> Result<u64, StoreError> {
+    if among.is_some_and(<[AppointmentId]>::is_empty) {
+        return Ok(0);
+    }
+    let erased = |sql: Sql| {
+        let sql = sql.text("erased_at IS NOT NULL");
+        match among {
+            Some(ids) => sql.text(" AND id IN ").list(ids.iter().copied()),
+            None => sql,
+        }
+    };
+    erased(Sql::on(db).text("SELECT id FROM appointments WHERE "))
+        .text(" ORDER BY id")
+        .for_update()
+        .execute(db)
+        .await?;
+    erased(Sql::on(db).text("DELETE FROM appointments WHERE "))
+        .text(
+            " AND NOT EXISTS (SELECT 1 FROM calendar_event_mappings m \
+               JOIN coach_calendar_connections c ON c.id = m.connection_id \
+               WHERE m.appointment_id = appointments.id AND m.state <> 'absent' \
+               AND c.status <> 'disconnected') \
+             AND NOT EXISTS (SELECT 1 FROM calendar_sync_queue q \
+               WHERE q.appointment_id = appointments.id \
+               AND q.status IN ('pending', 'processing', 'failed'))",
+        )
+        .execute(db)
+        .await
+}
