@@ -1,7 +1,7 @@
 //! The daemon against the simulated providers: to look around, to replay, to measure.
 //!
 //! Three performances on one stage: [`tour`] keeps a demo coach's week alive for people to look at,
-//! [`replay`] carries a file of changes through the API and compares every calendar with what should
+//! [`mod@replay`] carries a file of changes through the API and compares every calendar with what should
 //! be in it, [`latency`] measures the way from an accepted change to the provider. All three are
 //! clients of the public API and of the simulator's HTTP controls; what is expected in a calendar is
 //! worked out here from the contract alone ([`oracle`]), without the daemon's own planning.

@@ -2,7 +2,7 @@
 //!
 //! Owns what an event should show ([`compose`]), what to do next about one appointment in one
 //! calendar ([`plan`]), what a failure leads to ([`judge`]), what a report changes ([`receive`]) and
-//! when a crashed worker comes back ([`restart`]). No I/O, no clock, no randomness: each is handed
+//! when a crashed worker comes back ([`restart()`]). No I/O, no clock, no randomness: each is handed
 //! in, so the same state always leads to the same answer, in steady state and after a crash alike.
 
 mod content;

@@ -1,6 +1,6 @@
 //! Taking a connection's due work, in the one transaction that also records what is about to happen.
 //!
-//! The claim holds the lease row from its first statement to its end. Between [`Claim::read`] and
+//! The claim holds the lease row from its first statement to its end. Between [`Store::claim`] and
 //! [`Claim::commit`] the caller plans and asks its limiters, neither of which waits; what it does not
 //! take stays pending. Nothing is sent before the commit.
 

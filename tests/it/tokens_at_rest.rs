@@ -3,9 +3,10 @@
 use std::process::{Command, Stdio};
 
 use calendar_integration::domain::ProviderKind;
+use chrono::TimeDelta;
 use uuid::Uuid;
 
-use crate::support::{COACH_EMAIL, Session, TestDaemon, TestDatabase};
+use crate::support::{COACH_EMAIL, Session, Setup, TestDaemon, TestDatabase, eventually};
 
 const OLD_KEY: &str = "k1:AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8=";
 const NEW_KEY: &str = "k2:HxwdHh8AAQIDBAUGBwgJCgsMDQ4PEBESExQVFhcYGRo=";
@@ -104,13 +105,15 @@ async fn keys_are_exchanged_while_the_daemon_serves() {
 }
 
 #[tokio::test]
-async fn without_its_key_a_connection_asks_for_a_new_sign_in() {
-    let mut daemon = TestDaemon::start().await;
+async fn a_connection_whose_key_is_missing_waits_for_it_or_for_a_new_sign_in() {
+    let mut daemon = Setup::with_manual_clock().start().await;
     let coach = Uuid::new_v4();
-    let id = daemon
+    let google = daemon
         .connect(ProviderKind::Google, coach, COACH_EMAIL)
         .await;
-    daemon.service().settled(id).await;
+    let outlook = daemon
+        .connect(ProviderKind::Outlook, coach, COACH_EMAIL)
+        .await;
     daemon.stop().await;
     daemon
         .start_with(&[("TOKEN_ENCRYPTION_KEYS", NEW_KEY)])
@@ -118,18 +121,30 @@ async fn without_its_key_a_connection_asks_for_a_new_sign_in() {
     let session = Session::tomorrow(coach, daemon.now());
     let service = daemon.service();
     service.report(&session).await;
-    crate::support::eventually("it is parked", async || {
-        let connection = service.connection(coach, id).await;
-        (connection["status"] == "needs_reauth").then_some(())
-    })
-    .await;
-    assert_eq!(
-        daemon
-            .connect(ProviderKind::Google, coach, COACH_EMAIL)
-            .await,
-        id
-    );
+    for id in [google, outlook] {
+        eventually("it is set aside", async || {
+            let connection = service.connection(coach, id).await;
+            (connection["status"] == "quarantined").then_some(())
+        })
+        .await;
+    }
+    let again = daemon
+        .connect(ProviderKind::Google, coach, COACH_EMAIL)
+        .await;
+    assert_eq!(again, google);
     daemon
         .event(ProviderKind::Google, COACH_EMAIL, session.id, |_| true)
         .await;
+
+    daemon.stop().await;
+    let both = format!("{NEW_KEY},{OLD_KEY}");
+    daemon.start_with(&[("TOKEN_ENCRYPTION_KEYS", &both)]).await;
+    eventually("the other one is back by itself", async || {
+        daemon.advance(TimeDelta::seconds(10));
+        let events = daemon.events(ProviderKind::Outlook, COACH_EMAIL);
+        (events.len() == 1).then_some(())
+    })
+    .await;
+    let connection = daemon.service().connection(coach, outlook).await;
+    assert_eq!(connection["status"], "active");
 }
