@@ -39,7 +39,7 @@ pub struct DemoArgs {
     pub jwt_secret_file: Option<PathBuf>,
     /// Measure the time from an accepted change to the provider, over so many changes
     #[arg(long, value_name = "N", conflicts_with = "changes",
-        value_parser = clap::value_parser!(u32).range(1..=500))]
+        value_parser = clap::value_parser!(u32).range(1..=10_000))]
     pub latency: Option<u32>,
 }
 

@@ -97,8 +97,9 @@ pub enum MigrateCommand {
 pub enum KeysCommand {
     /// Print a new key
     ///
-    /// Put it in front of TOKEN_ENCRYPTION_KEYS, separated by a comma, and restart every node; then
-    /// run `keys rotate`, and take the old key away.
+    /// Append it to TOKEN_ENCRYPTION_KEYS, after a comma, and restart every node, so that all can
+    /// read it; then move it to the front, restart, run `keys rotate`, and take the old key away.
+    /// With one node, put it in front at once.
     Generate {
         /// The name of the key: letters, digits, `-` and `_` [default: made from date and chance]
         #[arg(long)]

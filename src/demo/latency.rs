@@ -12,6 +12,7 @@ use chrono::TimeDelta;
 use serde_json::json;
 
 use super::api::Api;
+use super::quotas::Quotas;
 use super::sign_in;
 use super::stage::{Plan, Stage, Stopped};
 use crate::domain::{AppointmentId, CoachId, ProviderKind};
@@ -21,13 +22,23 @@ const LOOK_EVERY: Duration = Duration::from_millis(1);
 const LONGEST_WAIT: Duration = Duration::from_secs(30);
 /// Between two changes, so that each meets an idle daemon.
 const PAUSE: Duration = Duration::from_millis(20);
+/// Times the usual quotas.
+const QUOTAS: usize = 10;
 const ACCOUNT: &str = "latency@example.com";
 
 /// Reports `changes` new appointments one after the other, with one Google connection, and prints
 /// how long after the answer of each the provider received the call for it. Ends early when `stop`
 /// resolves.
 pub async fn measure(changes: u32, stop: impl Future<Output = ()>) -> anyhow::Result<()> {
-    let stage = Stage::set(Plan::default()).await?;
+    // One account would else meet its limit of 600 calls a minute: it is not what is measured.
+    let quotas = Quotas::times(QUOTAS);
+    quotas.announce();
+    let stage = Stage::set(Plan {
+        simulator: quotas.simulator(),
+        settings: quotas.settings(),
+        ..Plan::default()
+    })
+    .await?;
     let measured = tokio::select! {
         measured = run(&stage, changes) => measured,
         () = stop => Err(Stopped.into()),

@@ -14,6 +14,7 @@ mod latency;
 mod oracle;
 mod patience;
 mod progress;
+mod quotas;
 mod replay;
 mod settings;
 mod sign_in;

@@ -7,7 +7,6 @@
 
 mod drain;
 mod inspect;
-mod quotas;
 mod send;
 mod summary;
 
@@ -21,7 +20,6 @@ use futures::{StreamExt, TryStreamExt, stream};
 use secrecy::SecretString;
 use url::Url;
 
-use self::quotas::Quotas;
 use self::summary::Summary;
 use super::api::Api;
 use super::changes::{self, Change};
@@ -29,6 +27,7 @@ use super::control::Control;
 use super::oracle;
 use super::patience::CallError;
 use super::progress::Progress;
+use super::quotas::Quotas;
 use super::sign_in;
 use super::stage::{Plan, Stage, Stopped};
 use crate::domain::{Clock, CoachId, Entropy, ProviderKind, SystemClock, SystemEntropy};

@@ -1,8 +1,8 @@
-//! Whether the providers' usual quotas would make a replay too long, and what to do then.
+//! Whether the providers' usual quotas would make a run too long, and what to do then.
 
 use std::collections::HashMap;
 
-use crate::demo::changes::Change;
+use super::changes::Change;
 use crate::domain::CoachId;
 use crate::simulator::{Limits, SimulatorConfig, Window};
 
@@ -18,6 +18,11 @@ pub(super) struct Quotas {
 }
 
 impl Quotas {
+    /// So many times the usual.
+    pub(super) fn times(factor: usize) -> Self {
+        Self { factor }
+    }
+
     /// Estimates without coalescing, so that the real replay is never longer.
     pub(super) fn for_changes(changes: &[Change]) -> Self {
         let mut per_coach = HashMap::<CoachId, usize>::new();
@@ -55,8 +60,7 @@ impl Quotas {
     pub(super) fn announce(self) {
         if self.factor > 1 {
             println!(
-                "The usual quotas would make this replay take more than {LONGEST_MINUTES} minutes; \
-                 simulator and daemon get {} times as much:",
+                "The usual quotas would hold this run up; simulator and daemon get {} times as much:",
                 self.factor
             );
             for (name, value) in self.settings() {
