@@ -23,6 +23,8 @@ mod round;
 mod send;
 mod services;
 mod supervisor;
+#[cfg(test)]
+mod tests;
 mod token;
 mod worker;
 
