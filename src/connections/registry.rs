@@ -19,6 +19,9 @@ use super::supervisor::{self, SupervisorArgs, SupervisorMsg};
 use crate::domain::ConnectionId;
 use crate::queue::PollerHandle;
 
+/// Calls kept for one connection whose actors are just ending.
+const MOST_CALLS_KEPT: usize = 16;
+
 #[derive(Debug)]
 pub(super) enum RegistryMsg {
     Wake(Vec<ConnectionId>),
@@ -45,6 +48,8 @@ struct Entry {
     /// It was told to end; a wake that comes meanwhile starts a new one afterwards.
     ending: bool,
     woken_while_ending: bool,
+    /// People who asked meanwhile; they are answered by the next one.
+    calls_while_ending: Vec<LiveCall>,
 }
 
 #[derive(Default)]
@@ -161,6 +166,9 @@ impl Registry {
             Some(entry) if !entry.ending => {
                 let _ = entry.supervisor.cast(SupervisorMsg::Call(call));
             }
+            Some(entry) if entry.calls_while_ending.len() < MOST_CALLS_KEPT => {
+                entry.calls_while_ending.push(call);
+            }
             Some(_) | None => call.refuse(Unreachable::Busy),
         }
     }
@@ -191,6 +199,7 @@ impl Registry {
                         record,
                         ending: false,
                         woken_while_ending: false,
+                        calls_while_ending: Vec::new(),
                     };
                     state.entries.insert(id, entry);
                 }
@@ -243,7 +252,12 @@ impl Registry {
         };
         if state.draining.is_some() {
             answer_if_quiet(state);
-        } else if entry.woken_while_ending {
+            return;
+        }
+        for call in entry.calls_while_ending {
+            self.call(myself, id, call, state).await;
+        }
+        if entry.woken_while_ending {
             self.wake(myself, id, state).await;
         } else if !entry.ending {
             // It crashed: not at once again, for it may crash again.

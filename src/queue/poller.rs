@@ -16,9 +16,16 @@ use super::due::DueTimes;
 use crate::actor_slot::ActorSlot;
 use crate::connections::{ConnectionsHandle, WorkerContext};
 use crate::domain::{ConnectionId, Timestamp};
+use crate::store::{DueConnection, StoreError};
 
 /// Connections read by one poll. If there are more, the next poll follows at once.
 const POLL_PAGE: u64 = 1_000;
+
+/// When to poll again after a full page, or after a poll that failed.
+const PAGE_AGAIN: Duration = Duration::from_secs(1);
+/// When to poll again while another node holds a connection that is due: if it is dead, its work is
+/// taken over within this after the lease ends.
+const LEASES_AGAIN: Duration = Duration::from_millis(500);
 
 #[derive(Debug)]
 enum PollerMsg {
@@ -172,13 +179,12 @@ impl Poller {
         let interval = TimeDelta::from_std(self.poll_interval).unwrap_or(TimeDelta::MAX);
         // A little beyond the next poll, so that no due time falls between two of them.
         let before = now + interval + interval / 4;
-        let found = context
-            .store
-            .due_connections(context.node, before, now, POLL_PAGE)
-            .await;
         let mut next = self.poll_interval;
-        match found {
-            Ok(found) => {
+        match self.look(before, now).await {
+            Ok((found, due_elsewhere)) => {
+                if due_elsewhere {
+                    next = LEASES_AGAIN.min(next);
+                }
                 let full = found.len() as u64 == POLL_PAGE;
                 let due_now: Vec<ConnectionId> = found
                     .iter()
@@ -187,7 +193,7 @@ impl Poller {
                     .collect();
                 if full {
                     // More are due than one page holds: come back once these had a moment.
-                    next = Duration::from_secs(1).min(self.poll_interval);
+                    next = PAGE_AGAIN.min(next);
                 }
                 for due in found.iter().filter(|due| due.due_at > now) {
                     state.due.insert(due.connection_id, due.due_at);
@@ -202,7 +208,7 @@ impl Poller {
             }
             Err(error) => {
                 tracing::warn!(error = %error, "the queue could not be polled");
-                next = Duration::from_secs(1).min(self.poll_interval);
+                next = PAGE_AGAIN.min(next);
                 self.note(|snapshot| snapshot.last_error = Some(error.to_string()));
             }
         }
@@ -215,6 +221,16 @@ impl Poller {
             clock.sleep(next).await;
             let _ = myself.cast(PollerMsg::Poll);
         }));
+    }
+
+    async fn look(
+        &self,
+        before: Timestamp,
+        now: Timestamp,
+    ) -> Result<(Vec<DueConnection>, bool), StoreError> {
+        let (store, node) = (&self.context.store, self.context.node);
+        let found = store.due_connections(node, before, now, POLL_PAGE).await?;
+        Ok((found, store.due_elsewhere(node, now).await?))
     }
 
     fn set_alarm(&self, myself: &ActorRef<PollerMsg>, state: &mut State) {

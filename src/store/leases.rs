@@ -52,6 +52,19 @@ impl Store {
             .await?)
     }
 
+    /// Whether another node holds the lease of a connection that is due: it may be dead, and then its
+    /// work is free as soon as the lease ends.
+    pub async fn due_elsewhere(&self, node: NodeId, now: Timestamp) -> Result<bool, StoreError> {
+        let sql = Sql::on(&self.read)
+            .text("SELECT 1 FROM connection_leases WHERE due_at <= ")
+            .value(now)
+            .text(" AND node <> ")
+            .value(node)
+            .text(" AND expires_at >= ");
+        let statement = lease_now(sql, now).text(" LIMIT 1").build();
+        Ok(self.read.query_one_raw(statement).await?.is_some())
+    }
+
     /// Prolongs every lease this node holds; answers how many.
     pub async fn renew_leases(
         &self,
