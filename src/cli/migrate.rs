@@ -12,8 +12,11 @@ use crate::store::Store;
 )]
 pub(super) async fn run(command: MigrateCommand) -> anyhow::Result<ExitCode> {
     let database = DatabaseConfig::load(&Sources::of_process([].into()))?;
-    // Beside a running daemon on PostgreSQL; on SQLite the daemon must not run meanwhile.
-    let store = Store::open(&database.url).await?;
+    let store = match command {
+        MigrateCommand::Status => Store::open_beside(&database.url).await?,
+        // On SQLite the daemon must not run meanwhile.
+        MigrateCommand::Up | MigrateCommand::Down { .. } => Store::open(&database.url).await?,
+    };
     match command {
         MigrateCommand::Up => store.migrate().await?,
         MigrateCommand::Down { steps } => store.migrate_down(Some(steps)).await?,

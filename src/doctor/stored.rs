@@ -10,6 +10,10 @@ use crate::store::{Store, StoreError};
 const PAGE: u64 = 500;
 
 pub(super) async fn examine(database: &DatabaseConfig, keys: Option<&KeyRing>) -> Vec<Finding> {
+    if Store::is_yet_to_be_made(&database.url) {
+        let detail = "the SQLite file is not there yet; `serve` makes it when it starts";
+        return vec![Finding::good("database", detail)];
+    }
     let store = match Store::open_beside(&database.url).await {
         Ok(store) => store,
         Err(error) => return vec![unreachable(&error)],

@@ -23,6 +23,9 @@ const ACQUIRE_TIMEOUT: Duration = Duration::from_secs(5);
 const SQLITE_READERS: u32 = 4;
 const POSTGRES_CONNECTIONS: u32 = 16;
 
+/// Any number, as long as it stays the same.
+const MIGRATION_LOCK: i64 = 0x63_61_6c_69_6e_74;
+
 /// Claims and settles that use the database at once. Fewer than PostgreSQL's pool holds, and in a
 /// queue of their own before SQLite's one writer: however many calendars wake up together, an API
 /// call waits for a few of them at most.
@@ -63,6 +66,11 @@ impl Store {
         Ok(store)
     }
 
+    /// Whether the URL names a SQLite file that is not there yet. Opening it would make it.
+    pub fn is_yet_to_be_made(url: &SecretString) -> bool {
+        sqlite_file(url).is_some_and(|path| !path.exists())
+    }
+
     /// Opens the database beside a daemon that may be using it.
     ///
     /// # Errors
@@ -94,9 +102,25 @@ impl Store {
     /// # Errors
     /// [`StoreError::NewerSchema`] if a newer version has been here.
     pub async fn migrate(&self) -> Result<(), StoreError> {
+        let turn = self.migration_turn().await?;
         self.refuse_newer_schema().await?;
         Migrator::up(&self.write, None).await?;
+        if let Some(turn) = turn {
+            turn.commit().await?;
+        }
         Ok(())
+    }
+
+    /// Nodes that start at the same time on a new PostgreSQL take turns, each until its transaction
+    /// ends. A SQLite file has one daemon.
+    async fn migration_turn(&self) -> Result<Option<DatabaseTransaction>, StoreError> {
+        if self.is_sqlite() {
+            return Ok(None);
+        }
+        let turn = self.begin().await?;
+        turn.execute_unprepared(&format!("SELECT pg_advisory_xact_lock({MIGRATION_LOCK})"))
+            .await?;
+        Ok(Some(turn))
     }
 
     /// Takes the schema back by `steps`, all of it for `None`. Destroys what those steps hold.
@@ -109,10 +133,17 @@ impl Store {
         Ok(())
     }
 
+    /// Only looks: a database without a schema stays without one.
+    ///
     /// # Errors
     /// [`StoreError::Unavailable`] if the database cannot be reached.
     pub async fn schema(&self) -> Result<SchemaStatus, StoreError> {
-        let applied = self.applied_steps().await?;
+        self.ping().await?;
+        // The table of steps comes with the first step; without it there is none.
+        let applied: Vec<String> = match Migrator::get_migration_models(&self.read).await {
+            Ok(rows) => rows.into_iter().map(|row| row.version).collect(),
+            Err(_) => Vec::new(),
+        };
         let pending = known_steps()
             .into_iter()
             .filter(|step| !applied.contains(step))

@@ -8,11 +8,6 @@ use uuid::Uuid;
 
 use crate::support::{COACH_EMAIL, Session, Setup, TestDaemon, eventually, is_postgres, until};
 
-/// What a killed node held is found by the poll, which usually takes minutes.
-fn watchful() -> Setup {
-    Setup::default().set("SYNC_POLL_INTERVAL", "500ms")
-}
-
 #[tokio::test]
 async fn a_create_whose_answer_is_lost_makes_one_event() {
     let daemon = TestDaemon::start().await;
@@ -107,7 +102,7 @@ async fn failed_once(daemon: &TestDaemon, connection: Uuid) {
 #[tokio::test]
 async fn killed_between_a_call_and_its_record_it_finds_its_events_again() {
     for provider in ProviderKind::ALL {
-        let mut daemon = watchful().start().await;
+        let mut daemon = TestDaemon::start().await;
         let coach = Uuid::new_v4();
         let id = daemon.connect(provider, coach, COACH_EMAIL).await;
         daemon.service().settled(id).await;
@@ -160,7 +155,7 @@ async fn killed_between_a_call_and_its_record_it_finds_its_events_again() {
 
 #[tokio::test]
 async fn a_backlog_survives_restarts_and_kills() {
-    let mut daemon = watchful().start().await;
+    let mut daemon = TestDaemon::start().await;
     let coach = Uuid::new_v4();
     for provider in ProviderKind::ALL {
         daemon.connect(provider, coach, COACH_EMAIL).await;
@@ -209,7 +204,11 @@ async fn what_was_acknowledged_while_the_provider_was_down_is_carried_after_a_re
 
 #[tokio::test]
 async fn two_nodes_share_one_database_or_the_second_is_refused() {
-    let daemon = watchful().start().await;
+    // What one node takes in for a connection of the other is found by the other's poll.
+    let daemon = Setup::default()
+        .set("SYNC_POLL_INTERVAL", "500ms")
+        .start()
+        .await;
     let coach = Uuid::new_v4();
     for provider in ProviderKind::ALL {
         daemon.connect(provider, coach, COACH_EMAIL).await;
