@@ -90,8 +90,8 @@ impl Store {
         Ok(JobPage { jobs, next })
     }
 
-    /// Makes one failed job pending again. `None` if there is no such job, `Some(false)` if it is
-    /// not failed; the connection to wake otherwise comes with [`Store::retry_failed`]'s rules.
+    /// Makes one failed job pending again and its connection due. `None` if there is no such job; the
+    /// status it has if it is not failed.
     pub async fn retry_job(
         &self,
         id: JobId,
