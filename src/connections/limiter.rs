@@ -1,4 +1,5 @@
-//! Provider limits as seen from here: one limiter per connection, one per provider, on our clock.
+//! Provider limits as seen from here: one limiter per connection, and this node's part of that of the
+//! provider (see [`shared_limiter`](super::shared_limiter)), on our clock.
 //!
 //! governor counts with a token bucket, the providers with a sliding window. A bucket as large as the
 //! quota that refills at the quota's rate would let twice the quota through in one window; so the
@@ -16,6 +17,7 @@ use governor::nanos::Nanos;
 use governor::state::{InMemoryState, NotKeyed};
 use governor::{InsufficientCapacity, RateLimiter};
 
+use super::shared_limiter::SharedLimiter;
 use crate::config::Quota;
 use crate::domain::{Clock, RateScope, SyncFailure};
 use crate::provider::Budget;
@@ -84,7 +86,7 @@ impl Limiter {
 pub(super) struct ConnectionBudget {
     pub(super) own: Arc<Limiter>,
     /// Absent where the provider limits only the account.
-    pub(super) provider: Option<Arc<Limiter>>,
+    pub(super) provider: Option<Arc<SharedLimiter>>,
 }
 
 impl Budget for ConnectionBudget {

@@ -22,6 +22,7 @@ mod registry;
 mod round;
 mod send;
 mod services;
+mod shared_limiter;
 mod supervisor;
 #[cfg(test)]
 mod tests;
@@ -34,3 +35,4 @@ pub use handle::ConnectionsHandle;
 pub(crate) use lease::keep_leases;
 pub use record::{ConnectionSnapshot, WorkerState};
 pub use services::{Pause, Service, Services};
+pub(crate) use shared_limiter::Tokens;

@@ -98,6 +98,11 @@ impl Tally {
         }
     }
 
+    /// Until when the provider limits everybody, if it does.
+    pub(super) fn closed_until(&self) -> Option<Timestamp> {
+        self.closed_until
+    }
+
     pub(super) fn wait_until(&mut self, until: Timestamp) {
         self.not_before = Some(self.not_before.map_or(until, |before| before.max(until)));
     }

@@ -26,6 +26,8 @@ const LONGEST_HOLD: Duration = Duration::from_secs(30);
 pub(super) enum RoundEnd {
     /// Another node acts for the connection, or it is no more.
     NotOurs,
+    /// Given up for the node that waited for it.
+    HandedOver,
     /// Nothing more to do until then; `None`: until woken.
     Due(Option<Timestamp>),
 }
@@ -42,6 +44,8 @@ pub(super) struct Hands {
     /// As stored.
     pub(super) not_before: Option<Timestamp>,
     pub(super) lease: Option<Lease>,
+    /// When the lease was last taken or kept, on the monotonic clock; before the database was asked.
+    pub(super) taken_at: Duration,
     /// Whether rows may be left that were taken and never settled.
     pub(super) recover: bool,
     /// Rounds in a row in which nothing succeeded and something failed: their backoff is the
@@ -51,7 +55,7 @@ pub(super) struct Hands {
 
 impl Hands {
     pub(super) async fn round(&mut self, context: &WorkerContext) -> Result<RoundEnd, StoreError> {
-        let taken_at = context.clock.monotonic();
+        context.nodes.claim_share(context).await?;
         let (claim, service) = match self.open_claim(context).await? {
             Opened::Claim(claim, service) => (*claim, service),
             Opened::Ended(end) => return Ok(end),
@@ -81,7 +85,7 @@ impl Hands {
             .filter_map(|row| row.change.clone())
             .collect();
         let mut answers = self
-            .perform(context, service, &budget, &calls, taken_at)
+            .perform(context, service, &budget, &calls)
             .await?
             .into_iter();
 
@@ -106,6 +110,9 @@ impl Hands {
             context.metrics.settled(provider, &settlement.end);
         }
         tally.apply_to(service);
+        if let Some(until) = tally.closed_until() {
+            context.nodes.limited(provider, until);
+        }
         self.hold_back(context, &mut tally, now);
         let due = self
             .settle(context, lease, settings_version, settlements, tally, now)

@@ -6,6 +6,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use chrono::TimeDelta;
 
 use super::limiter::{ConnectionBudget, Limiter};
+use super::shared_limiter::{SharedLimiter, Tokens};
 use crate::config::Quota;
 use crate::domain::{Clock, FailureCode, ProviderKind, RateScope, SyncFailure, Timestamp};
 use crate::oauth::OAuthClient;
@@ -18,7 +19,7 @@ pub struct Service {
     pub oauth: OAuthClient,
     /// Per account.
     account_quota: Quota,
-    shared: Option<Arc<Limiter>>,
+    shared: Option<Arc<SharedLimiter>>,
     gate: Mutex<Gate>,
 }
 
@@ -53,8 +54,7 @@ impl Service {
             api,
             oauth,
             account_quota,
-            shared: provider_quota
-                .map(|quota| Arc::new(Limiter::new(quota, RateScope::Provider, clock.clone()))),
+            shared: provider_quota.map(|quota| Arc::new(SharedLimiter::new(quota, clock.clone()))),
             gate: Mutex::default(),
         }
     }
@@ -74,6 +74,13 @@ impl Service {
                 clock.clone(),
             )),
             provider: self.shared.clone(),
+        }
+    }
+
+    /// From now on this part of what the provider allows us altogether is this node's.
+    pub(crate) fn use_share(&self, share: f64, tokens: Tokens) {
+        if let Some(shared) = &self.shared {
+            shared.use_share(share, tokens);
         }
     }
 
@@ -100,7 +107,7 @@ impl Service {
     }
 
     /// The provider limits everybody until then.
-    pub(super) fn close(&self, until: Timestamp) {
+    pub(crate) fn close(&self, until: Timestamp) {
         let mut gate = self.lock();
         gate.limited_until = gate.limited_until.max(Some(until));
     }

@@ -1,9 +1,9 @@
 //! Pure decisions: plain values in, plain values out.
 //!
 //! Owns what an event should show ([`compose`]), what to do next about one appointment in one
-//! calendar ([`plan`]), what a failure leads to ([`judge`]), what a report changes ([`receive`]) and
-//! when a crashed worker comes back ([`restart()`]). No I/O, no clock, no randomness: each is handed
-//! in, so the same state always leads to the same answer, in steady state and after a crash alike.
+//! calendar ([`plan`]), what a failure leads to ([`judge`]), what a report changes ([`receive`]),
+//! when a crashed worker comes back ([`restart()`]) and how nodes divide a quota ([`share`]). No I/O, no
+//! clock, no randomness: each is handed in, so the same state always leads to the same answer, in steady state and after a crash alike.
 
 mod content;
 mod event;
@@ -12,6 +12,7 @@ mod intake;
 mod record;
 mod restart;
 mod retry;
+mod share;
 mod template;
 
 pub use content::compose;
@@ -21,6 +22,7 @@ pub use intake::{Outcome, receive};
 pub use record::{absent, intent, live};
 pub use restart::{Restart, RestartPolicy, restart};
 pub use retry::{Backoff, Verdict, judge};
+pub use share::{equal_part, share};
 pub use template::{InvalidTemplate, PLACEHOLDERS, check_template};
 
 #[cfg(test)]

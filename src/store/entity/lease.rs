@@ -14,6 +14,9 @@ pub struct Model {
     pub expires_at: Option<Timestamp>,
     pub due_at: Option<Timestamp>,
     pub not_before: Option<Timestamp>,
+    /// The node that waits for the lease, until then.
+    pub wanted_by: Option<NodeId>,
+    pub wanted_until: Option<Timestamp>,
 }
 
 #[derive(Copy, Clone, Debug, EnumIter, DeriveRelation)]
