@@ -187,9 +187,17 @@ pub(crate) struct Node(Process);
 
 impl Node {
     pub(crate) fn service(&self, first: &TestDaemon) -> Api {
+        self.speaking_as(first.service())
+    }
+
+    pub(crate) fn admin(&self, first: &TestDaemon) -> Api {
+        self.speaking_as(first.admin())
+    }
+
+    fn speaking_as(&self, api: Api) -> Api {
         Api {
             daemon: self.0.url.clone(),
-            ..first.service()
+            ..api
         }
     }
 }
@@ -265,7 +273,21 @@ impl TestDaemon {
 
     /// Another daemon on the same database.
     pub(crate) async fn second_node(&self) -> Result<Node, StartError> {
-        Process::start(&self.settings, &self.clock).await.map(Node)
+        self.second_node_with(&[]).await
+    }
+
+    /// Another daemon on the same database, with other settings.
+    pub(crate) async fn second_node_with(
+        &self,
+        settings: &[(&'static str, &str)],
+    ) -> Result<Node, StartError> {
+        let mut all = self.settings.clone();
+        all.extend(
+            settings
+                .iter()
+                .map(|(name, value)| (*name, (*value).to_owned())),
+        );
+        Process::start(&all, &self.clock).await.map(Node)
     }
 
     pub(crate) fn coach(&self, id: Uuid) -> Api {
