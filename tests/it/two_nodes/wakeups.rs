@@ -11,7 +11,9 @@ use sea_orm::sqlx::postgres::PgListener;
 use uuid::Uuid;
 
 use super::{metric, node_id, owner, second_node, two_nodes, wakeups};
-use crate::support::{COACH_EMAIL, DeafProxy, Session, Setup, TestDaemon, eventually, until};
+use crate::support::{
+    COACH_EMAIL, DeafProxy, Session, Setup, TestDaemon, eventually, is_postgres, until,
+};
 
 #[tokio::test]
 async fn what_one_node_takes_in_its_owner_carries_at_once() {
@@ -97,10 +99,10 @@ async fn a_node_behind_a_pooler_says_that_it_polls_and_its_poll_suffices() {
         .start()
         .await;
     let pooler = DeafProxy::before(&first.database.url()).await;
-    let settings = [
-        ("DATABASE_URL", pooler.url()),
-        ("SYNC_POLL_INTERVAL", "300ms"),
-    ];
+    // A SQLite file has no pooler; there, a second daemon is refused.
+    let file = first.database.url();
+    let database = if is_postgres() { pooler.url() } else { &file };
+    let settings = [("DATABASE_URL", database), ("SYNC_POLL_INTERVAL", "300ms")];
     let Some(second) = second_node(&first, &settings).await else {
         return;
     };
