@@ -38,6 +38,7 @@ mod sign_ins;
 mod sql;
 mod status;
 mod tokens;
+mod waits;
 
 pub use appointments::{AppointmentPage, EventStatus, Intake, PageRequest};
 pub use claim::{Claim, ClaimRequest, Claimed};
