@@ -20,6 +20,7 @@
 //! them all; the locks above are then free.
 
 mod appointments;
+mod checkpoint;
 mod claim;
 mod connect;
 mod connections;
