@@ -11,6 +11,7 @@ mod m0002_appointments;
 mod m0003_queue;
 mod m0004_sign_ins;
 mod m0005_nodes;
+mod m0006_outages;
 
 #[derive(Debug)]
 pub struct Migrator;
@@ -24,6 +25,7 @@ impl MigratorTrait for Migrator {
             Box::new(m0003_queue::Migration),
             Box::new(m0004_sign_ins::Migration),
             Box::new(m0005_nodes::Migration),
+            Box::new(m0006_outages::Migration),
         ]
     }
 }

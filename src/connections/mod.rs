@@ -11,6 +11,7 @@
 
 mod call;
 mod context;
+mod gate;
 mod handle;
 mod lease;
 mod limiter;
@@ -22,7 +23,6 @@ mod registry;
 mod round;
 mod send;
 mod services;
-mod shared_limiter;
 mod supervisor;
 #[cfg(test)]
 mod tests;
@@ -31,8 +31,9 @@ mod worker;
 
 pub use call::{TestReport, Unreachable};
 pub use context::WorkerContext;
+pub use gate::{Pause, Trouble};
 pub use handle::ConnectionsHandle;
 pub(crate) use lease::keep_leases;
+pub(crate) use limiter::Tokens;
 pub use record::{ConnectionSnapshot, WorkerState};
-pub use services::{Pause, Service, Services};
-pub(crate) use shared_limiter::Tokens;
+pub use services::{Service, Services};

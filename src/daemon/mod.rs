@@ -26,7 +26,7 @@ use crate::api::{self, ApiState};
 use crate::config::Config;
 use crate::connections::{ConnectionsHandle, WorkerContext};
 use crate::dashboard;
-use crate::domain::{Clock, Entropy, NodeId, SystemClock, SystemEntropy};
+use crate::domain::{Clock, Entropy, NodeId, SystemClock, SystemEntropy, WaitReason};
 use crate::health::Metrics;
 use crate::housekeeper::HousekeeperHandle;
 use crate::nodes;
@@ -101,6 +101,11 @@ impl Daemon {
         let address = local_address(&acceptor).unwrap_or(config.http.bind_address);
         let http = http::client()?;
         let context = Arc::new(worker_context(&config, store, &http, &clock, &entropy));
+        for provider in context.services.keys().copied() {
+            // Who waited for this provider to be configured.
+            let (why, now) = (WaitReason::NotConfigured, clock.now());
+            context.store.end_waits(provider, why, now).await?;
+        }
 
         let poller = PollerHandle::new();
         let background = Background::start(&context, &poller).await?;

@@ -82,7 +82,7 @@ impl Nodes {
         let now = context.clock.now();
         for (provider, lasts) in &census.limited {
             if let Some(service) = context.services.get(provider) {
-                service.close(now + TimeDelta::from_std(*lasts).unwrap_or(TimeDelta::MAX));
+                service.limit(now + TimeDelta::from_std(*lasts).unwrap_or(TimeDelta::MAX));
             }
         }
         let (ttl, started_at) = (context.lease_ttl, self.0.started_at);

@@ -10,6 +10,7 @@ mod disconnect;
 mod intake;
 mod isolation;
 mod migrations;
+mod outage;
 mod privacy;
 mod rate_limits;
 mod refresh_and_reauth;
