@@ -21,4 +21,5 @@ mod support;
 mod switches;
 mod templates;
 mod tokens_at_rest;
+mod two_nodes;
 mod zones;

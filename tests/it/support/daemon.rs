@@ -187,9 +187,17 @@ pub(crate) struct Node(Process);
 
 impl Node {
     pub(crate) fn service(&self, first: &TestDaemon) -> Api {
+        self.speaking_as(first.service())
+    }
+
+    pub(crate) fn admin(&self, first: &TestDaemon) -> Api {
+        self.speaking_as(first.admin())
+    }
+
+    fn speaking_as(&self, api: Api) -> Api {
         Api {
             daemon: self.0.url.clone(),
-            ..first.service()
+            ..api
         }
     }
 }
@@ -200,7 +208,8 @@ pub(crate) struct TestDaemon {
     pub(crate) calendars: SimulatorHandle,
     _simulator: Simulator,
     manual_clock: Option<Arc<ManualClock>>,
-    clock: Arc<dyn Clock>,
+    /// The one that the simulator's receipts are told in, too.
+    pub(crate) clock: Arc<dyn Clock>,
     pub(super) http: reqwest::Client,
     /// Last: what uses it is gone before it is removed.
     pub(crate) database: TestDatabase,
@@ -217,11 +226,6 @@ impl TestDaemon {
 
     pub(crate) fn now(&self) -> Timestamp {
         self.clock.now()
-    }
-
-    /// On the clock that the simulator's receipts are told in.
-    pub(crate) fn monotonic(&self) -> Duration {
-        self.clock.monotonic()
     }
 
     /// Lets time pass. Only with a manual clock.
@@ -270,7 +274,21 @@ impl TestDaemon {
 
     /// Another daemon on the same database.
     pub(crate) async fn second_node(&self) -> Result<Node, StartError> {
-        Process::start(&self.settings, &self.clock).await.map(Node)
+        self.second_node_with(&[]).await
+    }
+
+    /// Another daemon on the same database, with other settings.
+    pub(crate) async fn second_node_with(
+        &self,
+        settings: &[(&'static str, &str)],
+    ) -> Result<Node, StartError> {
+        let mut all = self.settings.clone();
+        all.extend(
+            settings
+                .iter()
+                .map(|(name, value)| (*name, (*value).to_owned())),
+        );
+        Process::start(&all, &self.clock).await.map(Node)
     }
 
     pub(crate) fn coach(&self, id: Uuid) -> Api {

@@ -6,13 +6,15 @@ mod api;
 mod calendar;
 mod daemon;
 mod database;
+mod deaf;
 mod session;
 mod sign_in;
 
 pub(crate) use api::{Api, Reply};
 pub(crate) use calendar::COACH_EMAIL;
-pub(crate) use daemon::{Setup, TestDaemon};
+pub(crate) use daemon::{Node, Setup, TestDaemon};
 pub(crate) use database::{TestDatabase, is_postgres};
+pub(crate) use deaf::DeafProxy;
 pub(crate) use session::Session;
 pub(crate) use sign_in::{Browser, Consent, parameter};
 
