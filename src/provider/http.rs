@@ -27,10 +27,18 @@ pub const MAX_RETRY_AFTER: TimeDelta = TimeDelta::hours(24);
 /// # Errors
 /// When the TLS backend cannot be set up, for instance without any root certificates.
 pub fn client() -> Result<reqwest::Client, reqwest::Error> {
+    client_within(CALL_TIMEOUT)
+}
+
+/// As [`client`], for calls that may take this long.
+///
+/// # Errors
+/// As [`client`].
+pub fn client_within(call_timeout: Duration) -> Result<reqwest::Client, reqwest::Error> {
     reqwest::Client::builder()
         .user_agent(concat!("calendar-integration/", env!("CARGO_PKG_VERSION")))
         .connect_timeout(CONNECT_TIMEOUT)
-        .timeout(CALL_TIMEOUT)
+        .timeout(call_timeout)
         // A redirect would carry the access token to wherever the answer points.
         .redirect(reqwest::redirect::Policy::none())
         .pool_idle_timeout(Duration::from_secs(60))

@@ -8,6 +8,7 @@ mod chaos;
 pub(super) mod wire;
 
 use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value};
 
 use crate::domain::ProviderKind;
 
@@ -94,8 +95,8 @@ impl FaultRule {
 /// What goes wrong.
 ///
 /// In a batch a rule for `create`, `get`, … meets the *parts*: `status` answers the part so,
-/// `answer_lost` carries it out and answers 503, the garbage kinds carry it out and answer with an
-/// empty object, everything else answers 503 without carrying it out.
+/// `answer_lost` carries it out and answers 503, `altered` and the garbage kinds carry it out and
+/// answer with an empty object, everything else answers 503 without carrying it out.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "kind", rename_all = "snake_case", deny_unknown_fields)]
 pub enum FaultEffect {
@@ -110,6 +111,8 @@ pub enum FaultEffect {
     },
     /// No answer, ever. The call is not carried out.
     Hang,
+    /// Sent on to the address it came to, method and body kept. The call is not carried out.
+    Redirect,
     /// The connection is cut; the call is not carried out.
     ResetBeforeAnswer,
     /// Carried out; the connection is cut in the middle of the answer.
@@ -124,6 +127,8 @@ pub enum FaultEffect {
     TruncatedJson,
     /// Carried out; every text in the body is a number and every number a text.
     WrongTypes,
+    /// Carried out; members of the answer's object are replaced or added; null takes one out.
+    Altered { members: Map<String, Value> },
     /// Carried out; the body is this long.
     HugeBody { megabytes: u32 },
     /// Carried out; the body is compressed and this long when expanded.
@@ -145,6 +150,14 @@ impl FaultEffect {
             status,
             code: None,
             retry_after: None,
+        }
+    }
+
+    /// The answer with these members changed.
+    pub fn altered<const N: usize>(members: [(&str, Value); N]) -> Self {
+        let members = members.map(|(name, value)| (name.to_owned(), value));
+        Self::Altered {
+            members: members.into_iter().collect(),
         }
     }
 
