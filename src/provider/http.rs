@@ -73,9 +73,11 @@ impl Answer {
         })
     }
 
+    /// The moment the provider asks us to wait for. One that is already here says nothing: as a
+    /// wait that costs no attempt it would be asked for for ever.
     pub fn retry_after(&self, now: Timestamp) -> Option<Timestamp> {
         let text = self.headers.get(RETRY_AFTER)?.to_str().ok()?;
-        retry_after(text, now)
+        retry_after(text, now).filter(|until| *until > now)
     }
 }
 

@@ -79,7 +79,7 @@ async fn provider_call(shared: &Arc<Shared>, call: &Call) -> Response {
         .into();
     };
     let account = target.account(shared, call);
-    let fault = draw_fault(shared, &target, kind, account.as_ref());
+    let fault = draw_fault(shared, call, &target, kind, account.as_ref());
     let count = |status| {
         let seen = SeenCall::new(call.at, target.provider(), kind, account.as_ref(), status);
         shared.world().ledger.count_call(seen);
@@ -132,6 +132,7 @@ const CUT: u16 = 0;
 /// What a script, or else chaos, has in store for this call.
 fn draw_fault(
     shared: &Shared,
+    call: &Call,
     target: &Target,
     kind: CallKind,
     account: Option<&AccountKey>,
@@ -141,7 +142,7 @@ fn draw_fault(
     }
     let mut world = shared.world();
     world
-        .draw_fault(target.provider(), kind, account)
+        .draw_fault(target.provider(), kind, account, call)
         .or_else(|| world.faults.draw_chaos(kind))
 }
 

@@ -14,6 +14,7 @@ use crate::domain::ProviderKind;
 
 use super::account::AccountKey;
 use super::ledger::CallKind;
+use super::message::Call;
 use super::random::Dice;
 
 use chaos::Chaos;
@@ -32,6 +33,9 @@ pub struct FaultRule {
     /// E-mail address of the account.
     #[serde(default)]
     pub account: Option<String>,
+    /// Only calls whose path or body holds this text, such as the id of an appointment.
+    #[serde(default)]
+    pub containing: Option<String>,
     /// Matching calls to let pass first.
     #[serde(default)]
     pub skip: u32,
@@ -50,6 +54,7 @@ impl FaultRule {
             provider: None,
             operation: None,
             account: None,
+            containing: None,
             skip: 0,
             times: None,
             probability: None,
@@ -83,6 +88,11 @@ impl FaultRule {
 
     pub fn of(mut self, account: &str) -> Self {
         self.account = Some(account.to_lowercase());
+        self
+    }
+
+    pub fn containing(mut self, text: impl Into<String>) -> Self {
+        self.containing = Some(text.into());
         self
     }
 
@@ -269,10 +279,11 @@ impl Faults {
         provider: ProviderKind,
         kind: CallKind,
         account: Option<&AccountKey>,
+        call: &Call,
         dice: &Dice,
     ) -> Option<FaultEffect> {
         self.rules.iter_mut().find_map(|active| {
-            let strikes = active.strikes(provider, kind, account, dice);
+            let strikes = active.strikes(provider, kind, account, call, dice);
             strikes.then(|| active.rule.effect.clone())
         })
     }
@@ -288,6 +299,7 @@ impl ActiveRule {
         provider: ProviderKind,
         kind: CallKind,
         account: Option<&AccountKey>,
+        call: &Call,
         dice: &Dice,
     ) -> bool {
         let rule = &self.rule;
@@ -296,6 +308,7 @@ impl ActiveRule {
             && rule.account.as_ref().is_none_or(|wanted| {
                 account.is_some_and(|key| key.email.eq_ignore_ascii_case(wanted))
             })
+            && rule.containing.as_ref().is_none_or(|text| call.holds(text))
             && rule.times.is_none_or(|times| self.fired < times)
             && (kind == CallKind::Batch || !rule.effect.is_for_batches());
         if !matches {
@@ -325,11 +338,25 @@ mod tests {
             .skip(1);
         faults.add(rule).expect("there is room");
         let dice = Dice::from_seed(1);
-        let mut draw = |kind| faults.draw(ProviderKind::Google, kind, None, &dice);
+        let call = Call::for_tests(b"");
+        let mut draw = |kind| faults.draw(ProviderKind::Google, kind, None, &call, &dice);
         assert_eq!(draw(CallKind::Update), None);
         assert_eq!(draw(CallKind::Create), None);
         assert_eq!(draw(CallKind::Create), Some(FaultEffect::Hang));
         assert_eq!(draw(CallKind::Create), None);
+    }
+
+    #[test]
+    fn a_rule_for_a_text_meets_the_calls_that_hold_it() {
+        let mut faults = Faults::default();
+        let rule = FaultRule::always(FaultEffect::Hang).containing("seven");
+        faults.add(rule).expect("there is room");
+        let dice = Dice::from_seed(1);
+        for (body, met) in [("fifty-seven", true), ("", false), ("seve", false)] {
+            let call = Call::for_tests(body.as_bytes());
+            let drawn = faults.draw(ProviderKind::Google, CallKind::Create, None, &call, &dice);
+            assert_eq!(drawn.is_some(), met, "{body}");
+        }
     }
 
     #[test]

@@ -321,7 +321,7 @@ fn perform_part(world: &mut World, part: &Call, faults: &BatchFault, position: u
     };
     let whose = account(world, part, &target);
     let fault = world
-        .draw_fault(ProviderKind::Google, kind, whose.as_ref())
+        .draw_fault(ProviderKind::Google, kind, whose.as_ref(), part)
         .map(PartFault::from);
     let reply = match fault {
         Some(PartFault::Instead(status, code, retry_after)) => {

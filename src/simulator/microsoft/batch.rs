@@ -135,7 +135,7 @@ fn perform_item(
     };
     let whose = account(world, &call, &target);
     let fault = world
-        .draw_fault(ProviderKind::Outlook, kind, whose.as_ref())
+        .draw_fault(ProviderKind::Outlook, kind, whose.as_ref(), &call)
         .map(PartFault::from);
     let reply = match fault {
         Some(PartFault::Instead(status, code, retry_after)) => {
