@@ -7,15 +7,15 @@ use calendar_integration::simulator::{CallKind, FaultEffect};
 use chrono::TimeDelta;
 use serde_json::json;
 
-use super::case::{Case, for_each, nothing_more_happens};
-use crate::support::{Browser, Consent, Setup, TestDaemon, parameter};
+use super::case::{Case, for_each, nothing_more_happens, setup};
+use crate::support::{Browser, Consent, parameter};
 
 /// Two ways for an answer to get lost.
 const LOST: [FaultEffect; 2] = [FaultEffect::AnswerLost, FaultEffect::ResetMidBody];
 
 #[tokio::test]
 async fn a_lost_answer_to_a_create_update_or_delete_leaves_one_event_or_none() {
-    let daemon = TestDaemon::start().await;
+    let daemon = setup().start().await;
     let cases = for_each(LOST, async |provider, effect| {
         let what = format!("{effect:?}");
         let mut case = Case::connected(&daemon, provider, what).await;
@@ -41,7 +41,7 @@ async fn a_lost_answer_to_a_create_update_or_delete_leaves_one_event_or_none() {
 
 #[tokio::test]
 async fn a_lost_answer_to_a_batch_of_all_kinds_changes_everything_once() {
-    let daemon = TestDaemon::start().await;
+    let daemon = setup().start().await;
     let cases = for_each(LOST, async |provider, effect| {
         let what = format!("{effect:?} of a batch");
         let mut case = Case::connected(&daemon, provider, what).await;
@@ -71,7 +71,7 @@ async fn a_lost_answer_to_a_batch_of_all_kinds_changes_everything_once() {
 
 #[tokio::test]
 async fn a_lost_answer_to_a_refresh_is_asked_for_again() {
-    let daemon = TestDaemon::start().await;
+    let daemon = setup().start().await;
     let cases = for_each(LOST, async |provider, effect| {
         let what = format!("{effect:?} of a refresh");
         let mut case = Case::connected(&daemon, provider, what).await;
@@ -94,7 +94,7 @@ async fn a_lost_answer_to_a_refresh_is_asked_for_again() {
 /// coach can help. Nothing that was reported meanwhile is lost with it.
 #[tokio::test]
 async fn a_lost_rotated_token_parks_the_connection_and_signing_in_again_catches_up() {
-    let daemon = Setup::default()
+    let daemon = setup()
         .simulate(|config| config.limits.microsoft_strict_rotation = true)
         .start()
         .await;
@@ -130,7 +130,7 @@ async fn a_lost_rotated_token_parks_the_connection_and_signing_in_again_catches_
 /// left, and connecting again works.
 #[tokio::test]
 async fn a_lost_answer_while_signing_in_leaves_nothing_and_the_coach_tries_again() {
-    let daemon = Setup::default()
+    let daemon = setup()
         .calls_last_at_most(Duration::from_secs(5))
         .start()
         .await;

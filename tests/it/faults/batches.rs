@@ -4,7 +4,7 @@ use calendar_integration::domain::ProviderKind;
 use calendar_integration::simulator::{BatchForm, CallKind, FaultEffect, FaultRule};
 use chrono::TimeDelta;
 
-use super::case::{Case, for_each, nothing_more_happens};
+use super::case::{Case, for_each, nothing_more_happens, setup};
 use crate::support::{Session, TestDaemon};
 
 /// Twelve at once; then some of them moved, some cancelled, and some new ones, at once again.
@@ -36,7 +36,7 @@ async fn two_waves(daemon: &TestDaemon, case: &mut Case, trouble: impl Fn(&Case)
 
 #[tokio::test]
 async fn parts_that_are_missing_extra_twice_or_in_any_order_are_settled_one_by_one() {
-    let daemon = TestDaemon::start().await;
+    let daemon = setup().start().await;
     let form = |form| FaultEffect::BatchAnswer { form };
     let rows = [
         form(BatchForm::Missing),
@@ -69,7 +69,7 @@ async fn parts_that_are_missing_extra_twice_or_in_any_order_are_settled_one_by_o
 /// failure holds back all that follow: those are answered 424 and sent after it.
 #[tokio::test]
 async fn parts_of_mixed_statuses_each_get_what_theirs_calls_for() {
-    let daemon = TestDaemon::start().await;
+    let daemon = setup().start().await;
     let cases = for_each([()], async |provider, ()| {
         let mut case = Case::connected(&daemon, provider, "mixed statuses").await;
         let lost = [FaultEffect::AnswerLost, FaultEffect::Html];
@@ -99,7 +99,7 @@ async fn parts_of_mixed_statuses_each_get_what_theirs_calls_for() {
 /// One part that fails delays none of the others: they are there before it is tried again.
 #[tokio::test]
 async fn a_failing_part_costs_the_others_no_attempt() {
-    let daemon = TestDaemon::start().await;
+    let daemon = setup().start().await;
     let cases = for_each([500, 409, 404], async |provider, status| {
         let mut case = Case::connected(&daemon, provider, format!("one part {status}")).await;
         let sessions = case.sessions(&daemon, 15);
@@ -123,7 +123,7 @@ async fn a_failing_part_costs_the_others_no_attempt() {
 
 #[tokio::test]
 async fn a_whole_batch_refused_is_sent_again_and_blames_no_part() {
-    let daemon = TestDaemon::start().await;
+    let daemon = setup().start().await;
     let limited = FaultEffect::too_many_requests("1");
     let rows = [
         (FaultEffect::status(401), 0),
@@ -159,7 +159,7 @@ async fn a_whole_batch_refused_is_sent_again_and_blames_no_part() {
 /// The chain of a batch at Graph breaks at its first failure, time and again.
 #[tokio::test]
 async fn a_chain_that_breaks_again_and_again_is_worked_off_in_waves() {
-    let daemon = TestDaemon::start().await;
+    let daemon = setup().start().await;
     let mut case = Case::connected(&daemon, ProviderKind::Outlook, "a chain").await;
     let broken = FaultRule::always(FaultEffect::status(500)).at(CallKind::Create);
     let met = case.trouble(&daemon, broken.times(6));

@@ -1,5 +1,7 @@
 //! A coach with one calendar, among many in one daemon, and what the calendar must hold in the end.
 
+use std::time::Duration;
+
 use calendar_integration::demo::{Holding, audit};
 use calendar_integration::domain::{AppointmentId, CoachId, ProviderKind, Timestamp};
 use calendar_integration::simulator::{
@@ -7,10 +9,22 @@ use calendar_integration::simulator::{
 };
 use chrono::TimeDelta;
 use futures::future::join_all;
+use futures::stream::{self, StreamExt};
 use serde_json::{Value, json};
 use uuid::Uuid;
 
-use crate::support::{Session, TestDaemon, eventually};
+use crate::support::{Session, Setup, TestDaemon, eventually_every};
+
+/// Between two looks at a case: there are dozens of them, and a look is a request.
+const PAUSE: Duration = Duration::from_millis(80);
+
+/// So many stories at once; more would only wait for each other's turn on the processor.
+const AT_ONCE: usize = 16;
+
+/// A daemon that nobody kills: a busy machine costs it no lease, and so no attempt.
+pub(super) fn setup() -> Setup {
+    Setup::default().set("LEASE_TTL", "1m")
+}
 
 /// One row of a table: its own coach, account and connection, so that rows run side by side.
 #[derive(Clone, Debug)]
@@ -53,6 +67,22 @@ impl Case {
     pub(super) async fn connect(&mut self, daemon: &TestDaemon) {
         self.id = daemon.connect(self.provider, self.coach, &self.email).await;
         self.quiet(daemon).await;
+    }
+
+    /// The same coach's other calendar: it must hold what was reported so far, too.
+    pub(super) async fn other_calendar(&self, daemon: &TestDaemon, provider: ProviderKind) -> Self {
+        let mut other = Self {
+            provider,
+            what: format!("{provider}, beside {}", self.what),
+            ..self.clone()
+        };
+        other.connect(daemon).await;
+        other
+    }
+
+    /// Takes over what was reported through the coach's other calendar.
+    pub(super) fn hears(&mut self, other: &Self) {
+        self.reports.clone_from(&other.reports);
     }
 
     /// An hour in some days that no other session of this case has.
@@ -156,7 +186,7 @@ impl Case {
 
     /// Waits until the connection waits for its coach; what is shown of it then.
     pub(super) async fn parked(&self, daemon: &TestDaemon) -> Value {
-        eventually(&format!("{}: it is parked", self.what), async || {
+        eventually_every(PAUSE, &format!("{}: it is parked", self.what), async || {
             let connection = self.connection(daemon).await;
             (connection["status"] == "needs_reauth").then_some(connection)
         })
@@ -178,7 +208,8 @@ impl Case {
 
     /// Waits until nothing is queued or under way.
     pub(super) async fn quiet(&self, daemon: &TestDaemon) -> Value {
-        eventually(
+        eventually_every(
+            PAUSE,
             &format!("{}: nothing is left to do", self.what),
             async || self.is_quiet(daemon).await,
         )
@@ -268,12 +299,20 @@ pub(super) async fn nothing_more_happens(daemon: &TestDaemon, cases: &[Case]) {
     assert!(twice.is_empty(), "{twice:?}");
 }
 
-/// Tells the story for every row and both providers, side by side.
+/// Tells the story for every row and both providers, several side by side.
 pub(super) async fn for_each<R: Clone>(
     rows: impl IntoIterator<Item = R>,
     story: impl AsyncFn(ProviderKind, R) -> Case,
 ) -> Vec<Case> {
     let rows = rows.into_iter();
     let pairs = rows.flat_map(|row| ProviderKind::ALL.map(|provider| (provider, row.clone())));
-    join_all(pairs.map(|(provider, row)| story(provider, row))).await
+    stream::iter(pairs.map(|(provider, row)| story(provider, row)))
+        .buffered(AT_ONCE)
+        .collect()
+        .await
+}
+
+/// Goes on with stories that have begun, side by side.
+pub(super) async fn side_by_side(cases: &mut [Case], story: impl AsyncFn(&mut Case)) {
+    join_all(cases.iter_mut().map(|case| story(case))).await;
 }

@@ -5,13 +5,13 @@
 
 use calendar_integration::simulator::{CallKind, FaultEffect, FaultRule};
 
-use super::case::{Case, for_each, nothing_more_happens};
-use crate::support::{TestDaemon, until};
+use super::case::{Case, for_each, nothing_more_happens, setup};
+use crate::support::until;
 
 /// Refused for good: it fails with a reason, the good ones are there, and nobody is asked again.
 #[tokio::test]
 async fn an_appointment_that_is_always_refused_fails_alone_and_says_why() {
-    let daemon = TestDaemon::start().await;
+    let daemon = setup().start().await;
     let cases = for_each([400, 413], async |provider, status| {
         let what = format!("one of twelve is always answered {status}");
         let mut case = Case::connected(&daemon, provider, what).await;
@@ -51,7 +51,7 @@ async fn an_appointment_that_is_always_refused_fails_alone_and_says_why() {
 /// Always in trouble that may pass: tried again and again, beside good ones that go through.
 #[tokio::test]
 async fn an_appointment_that_is_always_in_trouble_delays_and_repeats_no_other() {
-    let daemon = TestDaemon::start().await;
+    let daemon = setup().start().await;
     let cases = for_each([500, 409], async |provider, status| {
         let what = format!("one of twelve is always answered {status}");
         let mut case = Case::connected(&daemon, provider, what).await;

@@ -2,44 +2,46 @@
 
 use std::time::Duration;
 
+use calendar_integration::domain::ProviderKind;
 use calendar_integration::simulator::{CallKind, FaultEffect};
 use chrono::TimeDelta;
 use futures::future::join_all;
 use futures::stream::{self, StreamExt};
 
-use super::case::{Case, for_each, nothing_more_happens};
-use crate::support::{Session, Setup, TestDaemon, until};
+use super::case::{Case, for_each, nothing_more_happens, setup};
+use crate::support::{Session, until};
 
 #[tokio::test]
 async fn the_same_change_a_hundred_times_at_once_is_one_change() {
-    let daemon = TestDaemon::start().await;
-    let cases = for_each([()], async |provider, ()| {
-        let mut case = Case::connected(&daemon, provider, "a hundred reports").await;
-        let first = case.session(&daemon);
-        let moved = first.clone().moved(TimeDelta::minutes(30));
-        let gone = moved.clone().with_status("cancelled");
-        for (session, expected) in [(first, "created"), (moved, "updated"), (gone, "updated")] {
-            let service = daemon.service();
-            let reports = (0..100).map(|_| service.report(&session));
-            let mut outcomes = join_all(reports).await;
-            case.report(&daemon, &session).await;
-            case.converges(&daemon).await;
-            outcomes.retain(|outcome| outcome != "unchanged");
-            assert_eq!(outcomes, [expected], "{}", case.what);
-        }
+    let daemon = setup().start().await;
+    let mut case = Case::connected(&daemon, ProviderKind::Google, "a hundred reports").await;
+    let mut beside = case.other_calendar(&daemon, ProviderKind::Outlook).await;
+    let first = case.session(&daemon);
+    let moved = first.clone().moved(TimeDelta::minutes(30));
+    let gone = moved.clone().with_status("cancelled");
+    for (session, expected) in [(first, "created"), (moved, "updated"), (gone, "updated")] {
+        let service = daemon.service();
+        let reports = (0..100).map(|_| service.report(&session));
+        let mut outcomes = join_all(reports).await;
+        case.report(&daemon, &session).await;
+        beside.hears(&case);
+        case.converges(&daemon).await;
+        beside.converges(&daemon).await;
+        outcomes.retain(|outcome| outcome != "unchanged");
+        assert_eq!(outcomes, [expected]);
+    }
+    for case in [&case, &beside] {
         for call in [CallKind::Create, CallKind::Update, CallKind::Delete] {
             assert_eq!(case.count(&daemon, call), 1, "{}: {call:?}", case.what);
         }
-        case
-    })
-    .await;
-    nothing_more_happens(&daemon, &cases).await;
+    }
+    nothing_more_happens(&daemon, &[case, beside]).await;
 }
 
 /// A cancellation that arrives before what it cancels, and one that meets a create on its way.
 #[tokio::test]
 async fn a_cancellation_that_overtakes_leaves_no_event() {
-    let daemon = TestDaemon::start().await;
+    let daemon = setup().start().await;
     let cases = for_each([()], async |provider, ()| {
         let mut case = Case::connected(&daemon, provider, "a cancellation overtakes").await;
         let service = daemon.service();
@@ -89,7 +91,7 @@ async fn a_cancellation_that_overtakes_leaves_no_event() {
 /// Erased while its event is being made: gone from the calendar, and then forgotten.
 #[tokio::test]
 async fn an_erasure_that_meets_a_create_on_its_way_leaves_no_event() {
-    let daemon = TestDaemon::start().await;
+    let daemon = setup().start().await;
     let cases = for_each([()], async |provider, ()| {
         let case = Case::connected(&daemon, provider, "erased while made").await;
         let slow = FaultEffect::Trickle {
@@ -122,35 +124,35 @@ async fn an_erasure_that_meets_a_create_on_its_way_leaves_no_event() {
 #[tokio::test]
 async fn a_thousand_edits_of_one_appointment_end_in_its_last_state_with_few_calls() {
     const EDITS: i64 = 1000;
-    let daemon = Setup::default()
+    let daemon = setup()
         // As long as a real call takes.
         .simulate(|config| config.limits.latency = Duration::from_millis(100))
         .start()
         .await;
-    let cases = for_each([()], async |provider, ()| {
-        let mut case = Case::connected(&daemon, provider, "a thousand edits").await;
-        let session = case.session(&daemon);
-        let edit = |revision: i64| Session {
-            revision: Some(revision),
-            ..session.clone().moved(TimeDelta::minutes(revision % 600))
-        };
-        let service = daemon.service();
-        let reports = (1..EDITS).map(|revision| {
-            let service = service.clone();
-            let edit = edit(revision);
-            async move { service.report(&edit).await }
-        });
-        stream::iter(reports)
-            .buffer_unordered(32)
-            .collect::<Vec<_>>()
-            .await;
-        case.report(&daemon, &edit(EDITS)).await;
+    let mut case = Case::connected(&daemon, ProviderKind::Google, "a thousand edits").await;
+    let mut beside = case.other_calendar(&daemon, ProviderKind::Outlook).await;
+    let session = case.session(&daemon);
+    let edit = |revision: i64| Session {
+        revision: Some(revision),
+        ..session.clone().moved(TimeDelta::minutes(revision % 600))
+    };
+    let service = daemon.service();
+    let reports = (1..EDITS).map(|revision| {
+        let service = service.clone();
+        let edit = edit(revision);
+        async move { service.report(&edit).await }
+    });
+    stream::iter(reports)
+        .buffer_unordered(32)
+        .collect::<Vec<_>>()
+        .await;
+    case.report(&daemon, &edit(EDITS)).await;
+    beside.hears(&case);
+    for case in [&case, &beside] {
         case.converges(&daemon).await;
         assert_eq!(case.count(&daemon, CallKind::Create), 1, "{}", case.what);
         let calls = case.event_calls(&daemon).len();
         assert!(calls < 200, "{}: {calls} calls", case.what);
-        case
-    })
-    .await;
-    nothing_more_happens(&daemon, &cases).await;
+    }
+    nothing_more_happens(&daemon, &[case, beside]).await;
 }

@@ -4,7 +4,7 @@ use calendar_integration::domain::ProviderKind;
 use calendar_integration::simulator::{CallKind, CoachEdit, FaultEffect};
 use chrono::TimeDelta;
 
-use super::case::{Case, for_each, nothing_more_happens};
+use super::case::{Case, for_each, nothing_more_happens, setup};
 use crate::support::TestDaemon;
 
 /// What is refused.
@@ -72,7 +72,7 @@ async fn refused(
 
 #[tokio::test]
 async fn every_deed_outlives_not_found_conflict_gone_and_changed() {
-    let daemon = TestDaemon::start().await;
+    let daemon = setup().start().await;
     let mut rows = Vec::new();
     for deed in Deed::ALL {
         rows.extend([404, 409, 410, 412].map(|status| (deed, (status, None))));
@@ -87,7 +87,7 @@ async fn every_deed_outlives_not_found_conflict_gone_and_changed() {
 /// The codes that tell one conflict from another.
 #[tokio::test]
 async fn conflicts_of_every_name_end_in_one_event() {
-    let daemon = TestDaemon::start().await;
+    let daemon = setup().start().await;
     let rows = [
         (ProviderKind::Google, Deed::Create, (409, Some("conflict"))),
         (ProviderKind::Google, Deed::Update, (409, Some("conflict"))),
@@ -120,7 +120,7 @@ async fn conflicts_of_every_name_end_in_one_event() {
 /// Deleted by the coach, one and all, and then changed, cancelled, or looked at by a sync.
 #[tokio::test]
 async fn events_that_come_and_go_under_our_hands_end_as_they_should() {
-    let daemon = TestDaemon::start().await;
+    let daemon = setup().start().await;
     let cases = for_each([()], async |provider, ()| {
         let mut case = Case::connected(&daemon, provider, "the coach deletes and we write").await;
         let sessions = case.sessions(&daemon, 6);
