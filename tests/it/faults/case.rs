@@ -41,10 +41,10 @@ pub(super) struct Case {
 
 impl Case {
     /// A coach who has not connected yet.
-    pub(super) fn new(provider: ProviderKind, what: impl ToString) -> Self {
+    pub(super) fn new(provider: ProviderKind, what: impl Into<String>) -> Self {
         let coach = Uuid::new_v4();
         Self {
-            what: format!("{provider}, {}", what.to_string()),
+            what: format!("{provider}, {}", what.into()),
             provider,
             email: format!("{}@example.com", coach.simple()),
             coach,
@@ -56,7 +56,7 @@ impl Case {
     pub(super) async fn connected(
         daemon: &TestDaemon,
         provider: ProviderKind,
-        what: impl ToString,
+        what: impl Into<String>,
     ) -> Self {
         let mut case = Self::new(provider, what);
         case.connect(daemon).await;

@@ -57,13 +57,17 @@ async fn refused(
     }
     let met = case.once(daemon, deed.call(provider), effect(status, code));
     match deed {
-        Deed::Create => drop(case.report_new(daemon).await),
+        Deed::Create => {
+            case.report_new(daemon).await;
+        }
         Deed::Update => {
             let moved = stays.moved(TimeDelta::minutes(30));
             case.report(daemon, &moved).await;
         }
         Deed::Delete => case.report(daemon, &stays.with_status("cancelled")).await,
-        Deed::Look => drop(daemon.service().sync_now(case.id).await),
+        Deed::Look => {
+            daemon.service().sync_now(case.id).await;
+        }
     }
     case.converges(daemon).await;
     case.met(daemon, met);
@@ -130,7 +134,7 @@ async fn events_that_come_and_go_under_our_hands_end_as_they_should() {
             case.edit(&daemon, session.id, &CoachEdit::Delete);
         }
         // Changed, cancelled, and left alone: the last come back with a sync.
-        let mut changed: Vec<_> = sessions[..2].iter().cloned().collect();
+        let mut changed = sessions[..2].to_vec();
         changed = changed
             .into_iter()
             .map(|session| session.moved(TimeDelta::minutes(45)))

@@ -213,7 +213,7 @@ async fn work_goes_on_while_the_token_endpoint_is_down_and_the_access_is_good() 
     // The access ends with the endpoint still down: the work waits, and nobody is parked.
     daemon.advance(TimeDelta::minutes(10));
     side_by_side(&mut cases, async |case| {
-        drop(case.report_new(&daemon).await)
+        case.report_new(&daemon).await;
     })
     .await;
     eventually("all asked for a token once more", async || {

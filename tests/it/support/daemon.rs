@@ -212,7 +212,8 @@ pub(crate) struct TestDaemon {
     pub(crate) calendars: SimulatorHandle,
     _simulator: Simulator,
     manual_clock: Option<Arc<ManualClock>>,
-    surroundings: Surroundings,
+    /// Its clock is also the one that the simulator's receipts are told in.
+    pub(crate) surroundings: Surroundings,
     pub(super) http: reqwest::Client,
     /// Last: what uses it is gone before it is removed.
     pub(crate) database: TestDatabase,
@@ -229,11 +230,6 @@ impl TestDaemon {
 
     pub(crate) fn now(&self) -> Timestamp {
         self.surroundings.clock.now()
-    }
-
-    /// On the clock that the simulator's receipts are told in.
-    pub(crate) fn monotonic(&self) -> Duration {
-        self.clock.monotonic()
     }
 
     /// Lets time pass. Only with a manual clock.
