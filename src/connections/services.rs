@@ -4,9 +4,10 @@ use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use super::gate::{Gate, Trouble};
-use super::limiter::{ConnectionBudget, Limiter, Tokens};
+use super::limiter::{ConnectionBudget, Limiter};
+use super::shared_limiter::{SharedLimiter, Tokens};
 use crate::config::Quota;
-use crate::domain::{Clock, ConnectionId, ProviderKind, RateScope, SyncFailure, Timestamp, Wait};
+use crate::domain::{Clock, ConnectionId, ProviderKind, SyncFailure, Timestamp, Wait};
 use crate::oauth::OAuthClient;
 use crate::plan::Heard;
 use crate::provider::CalendarProvider;
@@ -18,7 +19,7 @@ pub struct Service {
     pub oauth: OAuthClient,
     /// Per account.
     account_quota: Quota,
-    shared: Option<Arc<Limiter>>,
+    shared: Option<Arc<SharedLimiter>>,
     gate: Mutex<Gate>,
 }
 
@@ -34,8 +35,7 @@ impl Service {
             api,
             oauth,
             account_quota,
-            shared: provider_quota
-                .map(|quota| Arc::new(Limiter::new(quota, RateScope::Provider, clock.clone()))),
+            shared: provider_quota.map(|quota| Arc::new(SharedLimiter::new(quota, clock.clone()))),
             gate: Mutex::default(),
         }
     }
@@ -49,11 +49,7 @@ impl Service {
     /// refill it.
     pub(super) fn budget(&self, clock: &Arc<dyn Clock>) -> ConnectionBudget {
         ConnectionBudget {
-            own: Arc::new(Limiter::new(
-                self.account_quota,
-                RateScope::Connection,
-                clock.clone(),
-            )),
+            own: Arc::new(Limiter::new(self.account_quota, clock.clone())),
             provider: self.shared.clone(),
         }
     }

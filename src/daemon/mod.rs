@@ -43,6 +43,8 @@ use crate::store::{Store, StoreError};
 pub struct Surroundings {
     pub clock: Arc<dyn Clock>,
     pub entropy: Arc<dyn Entropy>,
+    /// How long one call to a provider may take, its answer included.
+    pub call_timeout: Duration,
 }
 
 impl Default for Surroundings {
@@ -50,6 +52,7 @@ impl Default for Surroundings {
         Self {
             clock: SystemClock::shared(),
             entropy: Arc::new(SystemEntropy),
+            call_timeout: http::CALL_TIMEOUT,
         }
     }
 }
@@ -89,7 +92,11 @@ impl Daemon {
     /// # Errors
     /// Says which setting, or what around the daemon, is in the way; nothing is left running.
     pub async fn start(config: Config, surroundings: Surroundings) -> Result<Self, StartError> {
-        let Surroundings { clock, entropy } = surroundings;
+        let Surroundings {
+            clock,
+            entropy,
+            call_timeout,
+        } = surroundings;
         let store = Store::open(&config.database.url).await?;
         store.migrate().await?;
         if store.is_sqlite() {
@@ -99,7 +106,7 @@ impl Daemon {
         // Before anything acts, so that a taken port does not end work that has begun.
         let acceptor = listen(config.http.bind_address).await?;
         let address = local_address(&acceptor).unwrap_or(config.http.bind_address);
-        let http = http::client()?;
+        let http = http::client_within(call_timeout)?;
         let context = Arc::new(worker_context(&config, store, &http, &clock, &entropy));
         for provider in context.services.keys().copied() {
             // Who waited for this provider to be configured.

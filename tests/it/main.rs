@@ -7,6 +7,7 @@ mod backfill;
 mod coach_edits_survive;
 mod create_move_cancel;
 mod disconnect;
+mod faults;
 mod intake;
 mod isolation;
 mod migrations;

@@ -15,14 +15,14 @@ pub struct Model {
     pub expires_at: Option<Timestamp>,
     pub due_at: Option<Timestamp>,
     pub not_before: Option<Timestamp>,
-    /// The node that waits for the lease, until then.
-    pub wanted_by: Option<NodeId>,
-    pub wanted_until: Option<Timestamp>,
     /// Why not before; `None` where it does not matter.
     pub wait_reason: Option<WaitReason>,
     pub fruitless_rounds: i32,
     pub outage_since: Option<Timestamp>,
     pub outage_seen_at: Option<Timestamp>,
+    /// The node that waits for the lease, until then.
+    pub wanted_by: Option<NodeId>,
+    pub wanted_until: Option<Timestamp>,
 }
 
 #[derive(Copy, Clone, Debug, EnumIter, DeriveRelation)]

@@ -1,0 +1,97 @@
+//! Provider limits as seen from here: one limiter per connection, and this node's part of that of the
+//! provider (see [`shared_limiter`](super::shared_limiter)).
+
+use std::sync::Arc;
+
+use chrono::TimeDelta;
+
+use super::bucket::Bucket;
+use super::shared_limiter::SharedLimiter;
+use crate::config::Quota;
+use crate::domain::{Clock, RateScope, SyncFailure};
+use crate::provider::Budget;
+
+/// What one account may use.
+#[derive(Debug)]
+pub(super) struct Limiter {
+    bucket: Bucket,
+    clock: Arc<dyn Clock>,
+}
+
+impl Limiter {
+    pub(super) fn new(quota: Quota, clock: Arc<dyn Clock>) -> Self {
+        Self {
+            bucket: Bucket::full(quota, 1.0, clock.clone()),
+            clock,
+        }
+    }
+
+    fn charge(&self, units: u32) -> Result<(), SyncFailure> {
+        self.bucket
+            .take(units)
+            .map_err(|wait| SyncFailure::RateLimited {
+                until: Some(self.clock.now() + TimeDelta::from_std(wait).unwrap_or(TimeDelta::MAX)),
+                scope: RateScope::Connection,
+            })
+    }
+}
+
+/// The two limits that one connection is under.
+#[derive(Clone, Debug)]
+pub(super) struct ConnectionBudget {
+    pub(super) own: Arc<Limiter>,
+    /// Absent where the provider limits only the account.
+    pub(super) provider: Option<Arc<SharedLimiter>>,
+}
+
+impl Budget for ConnectionBudget {
+    fn charge(&self, units: u32) -> Result<(), SyncFailure> {
+        // The narrower one first: what it refuses must not use up what others share. And what the
+        // wider one refuses is not held against the account.
+        self.own.charge(units)?;
+        match &self.provider {
+            Some(shared) => shared
+                .charge(units)
+                .inspect_err(|_| self.own.bucket.give_back(units)),
+            None => Ok(()),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::num::NonZeroU32;
+    use std::time::Duration;
+
+    use super::*;
+    use crate::domain::ManualClock;
+    use chrono::DateTime;
+
+    fn quota(units: u32) -> Quota {
+        Quota {
+            units: NonZeroU32::new(units).expect("not zero"),
+            per: Duration::from_secs(60),
+        }
+    }
+
+    #[test]
+    fn what_the_shared_limit_refuses_is_not_taken_from_the_account() {
+        let clock = ManualClock::starting_at(DateTime::UNIX_EPOCH);
+        let budget = ConnectionBudget {
+            own: Arc::new(Limiter::new(quota(50), clock.clone())),
+            provider: Some(Arc::new(SharedLimiter::new(quota(5), clock.clone()))),
+        };
+        assert_eq!(budget.charge(1), Ok(()));
+        for _ in 0..100 {
+            let refused = budget.charge(1).expect_err("the shared bucket holds one");
+            let SyncFailure::RateLimited { scope, until } = refused else {
+                panic!("{refused}");
+            };
+            assert_eq!(scope, RateScope::Provider);
+            assert_eq!(until, Some(clock.now() + TimeDelta::seconds(15)));
+        }
+        // Ten were there, one is used.
+        assert_eq!(budget.own.charge(9), Ok(()));
+        assert!(budget.own.charge(1).is_err());
+    }
+}
