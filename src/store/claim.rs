@@ -14,12 +14,14 @@ use sea_orm::{
 use tokio::sync::OwnedSemaphorePermit;
 
 use super::entity::{appointment, connection, job, lease, mapping};
+use super::open::commit;
 use super::sql::Sql;
 use super::{Job, Lease, Store, StoreError, leases, tokens};
 use crate::domain::{
     Appointment, AppointmentId, Connection, ConnectionId, JobId, Mapping, NodeId, Priority,
     Timestamp,
 };
+use crate::failpoint::Step;
 
 /// What a worker asks for.
 #[derive(Clone, Copy, Debug)]
@@ -117,8 +119,7 @@ impl Claim {
                 .await?;
         }
         save_mappings(&self.tx, intents, self.now).await?;
-        self.tx.commit().await?;
-        Ok(())
+        commit(self.tx, Step::Claim).await
     }
 }
 

@@ -6,9 +6,11 @@ use sea_orm::{
 };
 
 use super::entity::job;
+use super::open::commit;
 use super::sql::Sql;
 use super::{Store, StoreError, enqueue};
 use crate::domain::{AppointmentId, ConnectionId, Flags, JobId, JobStatus, Operation, Timestamp};
+use crate::failpoint::Step;
 
 /// One row of the queue.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -114,7 +116,7 @@ impl Store {
             return Ok(Some(Err(found.status)));
         };
         enqueue::wake(&tx, &[revived.connection_id], now).await?;
-        tx.commit().await?;
+        commit(tx, Step::Retry).await?;
         Ok(Some(Ok(revived.into())))
     }
 
@@ -169,7 +171,7 @@ impl Store {
             .execute(&tx)
             .await?;
         enqueue::wake(&tx, &connections, now).await?;
-        tx.commit().await?;
+        commit(tx, Step::Retry).await?;
         Ok((revived, connections))
     }
 }

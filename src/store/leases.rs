@@ -13,6 +13,7 @@ use super::entity::lease;
 use super::sql::Sql;
 use super::{Store, StoreError};
 use crate::domain::{ConnectionId, NodeId, Timestamp};
+use crate::failpoint::{self, Step};
 
 /// The right of one node to act for one connection.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -77,11 +78,15 @@ impl Store {
             .text(" WHERE connection_id IN (SELECT connection_id FROM connection_leases WHERE node = ")
             .value(node)
             .text(" AND expires_at >= ");
-        in_order(lease_now(sql, now)).execute(&self.write).await
+        failpoint::before(Step::LeaseRenew)?;
+        let held = in_order(lease_now(sql, now)).execute(&self.write).await?;
+        failpoint::after(Step::LeaseRenew)?;
+        Ok(held)
     }
 
     /// Gives one lease back, so that another node need not wait for its end.
     pub async fn release_lease(&self, lease: Lease) -> Result<(), StoreError> {
+        failpoint::before(Step::LeaseRelease)?;
         Sql::on(&self.write)
             .text("UPDATE connection_leases SET node = NULL, expires_at = NULL WHERE connection_id = ")
             .value(lease.connection_id)
@@ -91,7 +96,7 @@ impl Store {
             .value(lease.epoch)
             .execute(&self.write)
             .await?;
-        Ok(())
+        Ok(failpoint::after(Step::LeaseRelease)?)
     }
 
     /// Gives back every lease of a node, or of every node: at the end of a drain, and at the start of
@@ -105,8 +110,9 @@ impl Store {
             Some(node) => sql.text(" AND node = ").value(node),
             None => sql,
         };
+        failpoint::before(Step::LeaseRelease)?;
         in_order(sql).execute(&self.write).await?;
-        Ok(())
+        Ok(failpoint::after(Step::LeaseRelease)?)
     }
 
     /// Takes or keeps the lease outside a claim, for a call that only reads at the provider.
@@ -117,7 +123,10 @@ impl Store {
         ttl: Duration,
         now: Timestamp,
     ) -> Result<Option<Lease>, StoreError> {
-        acquire(&self.write, connection_id, node, ttl, now).await
+        failpoint::before(Step::LeaseTake)?;
+        let lease = acquire(&self.write, connection_id, node, ttl, now).await?;
+        failpoint::after(Step::LeaseTake)?;
+        Ok(lease)
     }
 
     /// Who holds which lease, for health.

@@ -5,11 +5,13 @@ use std::collections::HashSet;
 use sea_orm::{ConnectionTrait, TryGetable};
 
 use super::enqueue::{Order, Pairs, enqueue};
+use super::open::commit;
 use super::sql::Sql;
 use super::{Lease, Store, StoreError, claim, erased, leases};
 use crate::domain::{
     AppointmentId, ConnectionId, FailureCode, Flags, JobId, LastSync, Mapping, Priority, Timestamp,
 };
+use crate::failpoint::Step;
 
 /// How one job ends, for now.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -102,7 +104,7 @@ impl Store {
             .collect();
         erased::forget(&tx, Some(&leaving)).await?;
         let due = leases::reschedule(&tx, connection_id, settled.not_before).await?;
-        tx.commit().await?;
+        commit(tx, Step::Settle).await?;
         Ok(due)
     }
 }

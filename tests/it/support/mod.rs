@@ -11,7 +11,7 @@ mod sign_in;
 
 pub(crate) use api::{Api, Reply};
 pub(crate) use calendar::COACH_EMAIL;
-pub(crate) use daemon::{Setup, TestDaemon};
+pub(crate) use daemon::{JWT_SECRET, PUBLIC_URL, Setup, TestDaemon, settings};
 pub(crate) use database::{TestDatabase, is_postgres};
 pub(crate) use session::Session;
 pub(crate) use sign_in::{Browser, Consent, parameter};
