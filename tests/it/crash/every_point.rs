@@ -1,0 +1,146 @@
+//! The standard scenario again and again, each time struck at another step.
+//!
+//! A kill `after` one side effect and a kill `before` the next leave the same behind, for only memory
+//! changes between them: the n-th is killed after it, and fails both before and after.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
+
+use calendar_integration::failpoint::{Moment, Place, Step};
+use futures::StreamExt;
+use futures::stream;
+use tokio::task::LocalSet;
+
+use super::client::patiently;
+use super::figures::{self, database};
+use super::scenario;
+use super::stage::{Plan, Stage};
+
+/// They mostly wait, for leases above all.
+const RUNS_AT_ONCE: usize = 8;
+
+/// Steps that the scenario does not take: they come with failed jobs and lost keys, or once an hour,
+/// and are a single transaction each.
+const NOT_TAKEN: [Step; 3] = [Step::Retry, Step::ConnectionStatus, Step::ForgetErased];
+
+#[derive(Clone, Copy, Debug)]
+enum Strike {
+    Kill,
+    Error,
+}
+
+impl Strike {
+    /// As `FAILPOINTS` says it, letting the first `passes` pass.
+    fn at(self, place: Place, passes: usize) -> String {
+        let what = match self {
+            Self::Kill => "kill",
+            Self::Error => "error",
+        };
+        match passes {
+            0 => format!("{place}=1*return({what})"),
+            _ => format!("{place}={passes}*off->1*return({what})"),
+        }
+    }
+}
+
+/// One run; whether the failpoint struck.
+async fn run(failpoints: String) -> bool {
+    let stage = Stage::set(Plan {
+        nodes: 1,
+        failpoints: Some(failpoints.clone()),
+        lease_ttl: "500ms",
+        latency: Duration::from_millis(1),
+    })
+    .await;
+    let desired = scenario::play(&stage).await;
+    let node = &stage.nodes[0];
+    let struck = || node.log().contains("a failpoint strikes");
+    if failpoints.starts_with(Step::LeaseRenew.as_str()) {
+        patiently("the leases are renewed", async || struck().then_some(())).await;
+    }
+    // The end belongs to it: there the leases are given back.
+    patiently("it serves", async || node.url()).await;
+    node.hold(true);
+    node.terminate();
+    patiently("it ends", async || (!node.is_running()).then_some(())).await;
+    let duplicated = stage.duplicated();
+    assert!(duplicated.is_empty(), "{duplicated:#?}");
+    let misordered = desired.misordered(&stage.calendars);
+    assert!(misordered.is_empty(), "{misordered:#?}");
+    struck()
+}
+
+/// As a task of its own, so that a failure names the failpoint.
+async fn run_named(failpoints: String) -> bool {
+    let end = tokio::task::spawn_local(run(failpoints.clone())).await;
+    end.unwrap_or_else(|_| panic!("failed with FAILPOINTS='{failpoints}'"))
+}
+
+/// What runs are tasks of.
+async fn locally<T>(all: impl Future<Output = T>) -> T {
+    LocalSet::new().run_until(all).await
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn killed_at_every_step_it_loses_and_doubles_nothing() {
+    let places = Step::ALL
+        .into_iter()
+        .filter(|step| !NOT_TAKEN.contains(step))
+        .flat_map(|step| Moment::ALL.map(|moment| Place::Of(step, moment)));
+    let runs = stream::iter(places)
+        .map(async |place| (place, run_named(Strike::Kill.at(place, 0)).await))
+        .buffer_unordered(RUNS_AT_ONCE)
+        .collect::<Vec<_>>();
+    let runs = locally(runs).await;
+    for (place, struck) in &runs {
+        assert!(struck, "the scenario never comes to {place}");
+    }
+    figures::print(
+        &format!("killed at every step, on {}", database()),
+        &[("kills", runs.len().to_string())],
+    );
+}
+
+/// Runs for n = 0, 1, 2, … until one in which there is no n-th; how many there were.
+async fn every(place: Place, strike: Strike) -> usize {
+    let next = Arc::new(AtomicUsize::new(0));
+    let workers = (0..RUNS_AT_ONCE).map(async |_| {
+        let mut struck = 0;
+        while run_named(strike.at(place, next.fetch_add(1, Ordering::Relaxed))).await {
+            struck += 1;
+        }
+        struck
+    });
+    let struck = locally(futures::future::join_all(workers)).await;
+    struck.into_iter().sum()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn killed_after_the_nth_side_effect_it_loses_and_doubles_nothing() {
+    let kills = every(Place::SideEffect(Moment::After), Strike::Kill).await;
+    assert!(
+        kills > 60,
+        "the scenario has more than {kills} side effects"
+    );
+    figures::print(
+        &format!("killed after each side effect, on {}", database()),
+        &[("kills", kills.to_string())],
+    );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn when_the_nth_side_effect_fails_nothing_is_lost_and_nothing_happens_twice() {
+    let mut rows = Vec::new();
+    for moment in Moment::ALL {
+        let failures = every(Place::SideEffect(moment), Strike::Error).await;
+        assert!(failures > 60, "the scenario has more than {failures}");
+        let name = match moment {
+            Moment::Before => "did not happen",
+            Moment::After => "answer lost",
+        };
+        rows.push((name, failures.to_string()));
+    }
+    let heading = format!("each side effect failed, on {}", database());
+    figures::print(&heading, &rows);
+}
