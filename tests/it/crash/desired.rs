@@ -39,6 +39,12 @@ impl Desired {
         self.erased.insert(id);
     }
 
+    pub(super) fn merge(&mut self, other: Self) {
+        self.sessions.extend(other.sessions);
+        self.erased.extend(other.erased);
+        self.links.extend(other.links);
+    }
+
     pub(super) fn link(&mut self, id: Uuid) -> &mut Link {
         let mut links = self.links.iter_mut();
         links.find(|link| link.id == id).expect("the connection")

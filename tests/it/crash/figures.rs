@@ -22,16 +22,21 @@ pub(super) fn print(heading: &str, rows: &[(&str, String)]) {
     }
 }
 
-/// Rows of a distribution: how many, median, 99th percentile, most; nothing if there are none.
-pub(super) fn spread(mut values: Vec<Duration>) -> Option<[String; 4]> {
+/// Rows of a distribution, under these names: how many, median, 99th percentile, most. Nothing if there
+/// are none.
+pub(super) fn spread(
+    names: [&'static str; 4],
+    values: impl IntoIterator<Item = Duration>,
+) -> Vec<(&'static str, String)> {
+    let mut values: Vec<Duration> = values.into_iter().collect();
+    if values.is_empty() {
+        return Vec::new();
+    }
     values.sort_unstable();
     let at = |percent: usize| {
         let place = (values.len() * percent).div_ceil(100).max(1) - 1;
-        values.get(place).map(|value| seconds(*value))
+        format!("{:.2} s", values[place].as_secs_f64())
     };
-    Some([values.len().to_string(), at(50)?, at(99)?, at(100)?])
-}
-
-fn seconds(value: Duration) -> String {
-    format!("{:.2} s", value.as_secs_f64())
+    let figures = [values.len().to_string(), at(50), at(99), at(100)];
+    names.into_iter().zip(figures).collect()
 }

@@ -18,3 +18,4 @@ mod random_kills;
 mod scenario;
 mod signals;
 mod stage;
+mod takeover;

@@ -77,21 +77,25 @@ impl Stage {
         }
     }
 
-    /// Waits until every calendar is as it should be and nothing is left to do; afterwards nothing
-    /// may have happened twice or out of order on the way.
+    /// Waits until every calendar is as it should be and nothing is left to do.
     pub(super) async fn converges(&self, desired: &Desired) {
+        assert!(
+            self.comes_to_rest(desired).await,
+            "not as it should be, or work is left: {:#?}",
+            desired.differences(&self.calendars)
+        );
+    }
+
+    /// As [`Self::converges`]; whether it does in time.
+    pub(super) async fn comes_to_rest(&self, desired: &Desired) -> bool {
         let deadline = Instant::now() + PATIENCE;
-        loop {
-            let differences = desired.differences(&self.calendars);
-            if differences.is_empty() && self.is_quiet(desired).await {
-                return;
+        while Instant::now() < deadline {
+            if desired.differences(&self.calendars).is_empty() && self.is_quiet(desired).await {
+                return true;
             }
-            assert!(
-                Instant::now() < deadline,
-                "not as it should be, or not at rest: {differences:#?}"
-            );
             tokio::time::sleep(PAUSE).await;
         }
+        false
     }
 
     async fn is_quiet(&self, desired: &Desired) -> bool {
