@@ -20,6 +20,11 @@ use super::stage::{Plan, Stage};
 /// They mostly wait, for leases above all.
 const RUNS_AT_ONCE: usize = 8;
 
+/// As it ships: whoever starts after a kill looks for work at once, and needs no poll.
+const SLOW: &str = "2m";
+/// A commit whose success was not heard of wakes nobody: that is what the poll is for.
+const QUICK: &str = "500ms";
+
 /// Steps that the scenario does not take: they come with failed jobs and lost keys, or once an hour,
 /// and are a single transaction each.
 const NOT_TAKEN: [Step; 3] = [Step::Retry, Step::ConnectionStatus, Step::ForgetErased];
@@ -44,12 +49,13 @@ impl Strike {
     }
 }
 
-/// One run; whether the failpoint struck.
-async fn run(failpoints: String) -> bool {
+/// A run with this interval of the slow poll; whether the failpoint struck.
+async fn run(failpoints: String, poll_interval: &'static str) -> bool {
     let stage = Stage::set(Plan {
         nodes: 1,
         failpoints: Some(failpoints.clone()),
         lease_ttl: "500ms",
+        poll_interval,
         latency: Duration::from_millis(1),
     })
     .await;
@@ -72,8 +78,8 @@ async fn run(failpoints: String) -> bool {
 }
 
 /// As a task of its own, so that a failure names the failpoint.
-async fn run_named(failpoints: String) -> bool {
-    let end = tokio::task::spawn_local(run(failpoints.clone())).await;
+async fn run_named(failpoints: String, poll_interval: &'static str) -> bool {
+    let end = tokio::task::spawn_local(run(failpoints.clone(), poll_interval)).await;
     end.unwrap_or_else(|_| panic!("failed with FAILPOINTS='{failpoints}'"))
 }
 
@@ -89,7 +95,7 @@ async fn killed_at_every_step_it_loses_and_doubles_nothing() {
         .filter(|step| !NOT_TAKEN.contains(step))
         .flat_map(|step| Moment::ALL.map(|moment| Place::Of(step, moment)));
     let runs = stream::iter(places)
-        .map(async |place| (place, run_named(Strike::Kill.at(place, 0)).await))
+        .map(async |place| (place, run_named(Strike::Kill.at(place, 0), SLOW).await))
         .buffer_unordered(RUNS_AT_ONCE)
         .collect::<Vec<_>>();
     let runs = locally(runs).await;
@@ -103,11 +109,11 @@ async fn killed_at_every_step_it_loses_and_doubles_nothing() {
 }
 
 /// Runs with the n-th failpoints for n = 0, 1, 2, … until there is no n-th to strike; how many struck.
-async fn every(nth: impl Fn(usize) -> String) -> usize {
+async fn every(nth: impl Fn(usize) -> String, poll_interval: &'static str) -> usize {
     let next = Arc::new(AtomicUsize::new(0));
     let workers = (0..RUNS_AT_ONCE).map(async |_| {
         let mut struck = 0;
-        while run_named(nth(next.fetch_add(1, Ordering::Relaxed))).await {
+        while run_named(nth(next.fetch_add(1, Ordering::Relaxed)), poll_interval).await {
             struck += 1;
         }
         struck
@@ -119,7 +125,7 @@ async fn every(nth: impl Fn(usize) -> String) -> usize {
 #[tokio::test(flavor = "multi_thread")]
 async fn killed_after_the_nth_side_effect_it_loses_and_doubles_nothing() {
     let place = Place::SideEffect(Moment::After);
-    let kills = every(|n| Strike::Kill.at(place, n)).await;
+    let kills = every(|n| Strike::Kill.at(place, n), SLOW).await;
     assert!(
         kills > 60,
         "the scenario has more than {kills} side effects"
@@ -137,7 +143,7 @@ async fn when_the_nth_side_effect_fails_nothing_is_lost_and_nothing_happens_twic
         let moments = Moment::ALL.map(|moment| Strike::Error.at(Place::SideEffect(moment), n));
         moments.join(";")
     };
-    let failed = every(both).await;
+    let failed = every(both, QUICK).await;
     assert!(
         failed > 60,
         "the scenario has more than {failed} side effects"

@@ -62,6 +62,7 @@ async fn kill_at_random(nodes: usize, lease_ttl: &'static str) {
         nodes,
         failpoints: None,
         lease_ttl,
+        poll_interval: "2m",
         latency: Duration::from_millis(15),
     })
     .await;

@@ -19,6 +19,7 @@ async fn busy(latency: Duration, fault: Option<FaultEffect>) -> (Stage, Desired)
         nodes: 1,
         failpoints: None,
         lease_ttl: "500ms",
+        poll_interval: "2m",
         latency,
     })
     .await;

@@ -19,6 +19,8 @@ pub(super) struct Plan {
     /// For the first start of the first node.
     pub(super) failpoints: Option<String>,
     pub(super) lease_ttl: &'static str,
+    /// How soon work is found whose wake-up was lost.
+    pub(super) poll_interval: &'static str,
     /// What every call to a provider takes, so that a kill meets calls under way.
     pub(super) latency: Duration,
 }
@@ -49,6 +51,7 @@ impl Stage {
         let mut settings = settings(&simulator, &database);
         settings.extend([
             ("LEASE_TTL", plan.lease_ttl.to_owned()),
+            ("SYNC_POLL_INTERVAL", plan.poll_interval.to_owned()),
             ("GOOGLE_LIMIT_PER_USER", "1000000/1m".to_owned()),
             ("GOOGLE_LIMIT_PER_PROJECT", "1000000/1m".to_owned()),
             ("LOG_FORMAT", "json".to_owned()),
