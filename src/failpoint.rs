@@ -53,6 +53,8 @@ pub enum Step {
     /// The new tokens are stored.
     Tokens,
     Settle,
+    /// What waited for an outage to end goes on.
+    EndWaits,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -62,7 +64,7 @@ pub enum Moment {
 }
 
 impl Step {
-    pub const ALL: [Self; 24] = [
+    pub const ALL: [Self; 25] = [
         Self::Migrate,
         Self::SignInBegin,
         Self::SignInTake,
@@ -87,6 +89,7 @@ impl Step {
         Self::Refresh,
         Self::Tokens,
         Self::Settle,
+        Self::EndWaits,
     ];
 
     pub fn as_str(self) -> &'static str {
@@ -115,6 +118,7 @@ impl Step {
             Self::Refresh => "refresh",
             Self::Tokens => "tokens",
             Self::Settle => "settle",
+            Self::EndWaits => "end_waits",
         }
     }
 
@@ -142,7 +146,8 @@ impl Step {
             | Self::Claim
             | Self::Call
             | Self::Tokens
-            | Self::Settle => true,
+            | Self::Settle
+            | Self::EndWaits => true,
         }
     }
 }

@@ -20,6 +20,7 @@
 //! them all; the locks above are then free.
 
 mod appointments;
+mod checkpoint;
 mod claim;
 mod connect;
 mod connections;
@@ -38,6 +39,7 @@ mod sign_ins;
 mod sql;
 mod status;
 mod tokens;
+mod waits;
 
 pub use appointments::{AppointmentPage, EventStatus, Intake, PageRequest};
 pub use claim::{Claim, ClaimRequest, Claimed};

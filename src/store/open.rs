@@ -15,6 +15,7 @@ use secrecy::{ExposeSecret, SecretString};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use super::StoreError;
+use super::checkpoint::{Checkpoints, LAST_RESORT_PAGES};
 use crate::failpoint::{self, Step};
 
 /// How long a statement waits for another process that writes to the same SQLite file.
@@ -22,6 +23,10 @@ const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
 /// How long a transaction waits for a connection of the pool before the caller is told to come back.
 const ACQUIRE_TIMEOUT: Duration = Duration::from_secs(5);
 const SQLITE_READERS: u32 = 4;
+/// KiB of pages the writer keeps in memory. SQLite's own 2 MiB are fewer than the upper pages of the
+/// queue's indexes once a backlog is there, and every transaction would read them anew.
+const SQLITE_WRITER_CACHE: u32 = 64 * 1024;
+const SQLITE_READER_CACHE: u32 = 8 * 1024;
 const POSTGRES_CONNECTIONS: u32 = 16;
 
 /// Any number, as long as it stays the same.
@@ -39,6 +44,8 @@ pub struct Store {
     pub(super) write: DatabaseConnection,
     /// Claims and settles under way, see [`ROUNDS_AT_ONCE`].
     rounds: Arc<Semaphore>,
+    /// Of a SQLite file.
+    checkpoints: Option<Arc<Checkpoints>>,
     /// Held while a daemon uses a SQLite file; released by the system even after kill -9.
     _lock: Option<Arc<File>>,
 }
@@ -79,21 +86,23 @@ impl Store {
     pub async fn open_beside(url: &SecretString) -> Result<Self, StoreError> {
         let (read, write) = if url.expose_secret().starts_with("sqlite:") {
             // One writer: transactions queue in the pool instead of failing as busy.
-            let write = Database::connect(sqlite(url, 1)).await?;
+            let write = Database::connect(sqlite(url, 1, SQLITE_WRITER_CACHE)).await?;
             let read = if is_in_memory(url) {
                 write.clone()
             } else {
-                Database::connect(sqlite(url, SQLITE_READERS)).await?
+                Database::connect(sqlite(url, SQLITE_READERS, SQLITE_READER_CACHE)).await?
             };
             (read, write)
         } else {
             let pool = Database::connect(options(url, POSTGRES_CONNECTIONS)).await?;
             (pool.clone(), pool)
         };
+        let checkpoints = sqlite_file(url).map(|_| Arc::new(Checkpoints::through(read.clone())));
         Ok(Self {
             read,
             write,
             rounds: Arc::new(Semaphore::new(ROUNDS_AT_ONCE)),
+            checkpoints,
             _lock: None,
         })
     }
@@ -194,6 +203,9 @@ impl Store {
             sqlite_transaction_mode: Some(SqliteTransactionMode::Immediate),
             ..TransactionOptions::default()
         };
+        if let Some(checkpoints) = &self.checkpoints {
+            checkpoints.transaction_begins();
+        }
         Ok(self.write.begin_with_options(options).await?)
     }
 
@@ -232,7 +244,7 @@ fn options(url: &SecretString, connections: u32) -> ConnectOptions {
     options
 }
 
-fn sqlite(url: &SecretString, connections: u32) -> ConnectOptions {
+fn sqlite(url: &SecretString, connections: u32, cache_kib: u32) -> ConnectOptions {
     let mut options = options(url, connections);
     options
         .min_connections(1)
@@ -241,8 +253,10 @@ fn sqlite(url: &SecretString, connections: u32) -> ConnectOptions {
         .idle_timeout(None)
         .max_lifetime(None)
         .test_before_acquire(false)
-        .map_sqlx_sqlite_opts(|options: SqliteConnectOptions| {
+        .map_sqlx_sqlite_opts(move |options: SqliteConnectOptions| {
             options
+                .pragma("cache_size", format!("-{cache_kib}"))
+                .pragma("wal_autocheckpoint", LAST_RESORT_PAGES.to_string())
                 .journal_mode(SqliteJournalMode::Wal)
                 // An answered change survives a power cut, not only a crash.
                 .synchronous(SqliteSynchronous::Full)

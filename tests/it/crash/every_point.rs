@@ -25,9 +25,14 @@ const SLOW: &str = "2m";
 /// A commit whose success was not heard of wakes nobody: that is what the poll is for.
 const QUICK: &str = "500ms";
 
-/// Steps that the scenario does not take: they come with failed jobs and lost keys, or once an hour,
-/// and are a single transaction each.
-const NOT_TAKEN: [Step; 3] = [Step::Retry, Step::ConnectionStatus, Step::ForgetErased];
+/// Steps that the scenario does not take: they come with failed jobs, lost keys and outages, or once an
+/// hour, and are a single transaction each.
+const NOT_TAKEN: [Step; 4] = [
+    Step::Retry,
+    Step::ConnectionStatus,
+    Step::EndWaits,
+    Step::ForgetErased,
+];
 
 #[derive(Clone, Copy, Debug)]
 enum Strike {

@@ -18,7 +18,8 @@ async fn busy(latency: Duration, fault: Option<FaultEffect>) -> (Stage, Desired)
     let stage = Stage::set(Plan {
         nodes: 1,
         failpoints: None,
-        lease_ttl: "500ms",
+        // Longer than a busy machine keeps a renewal waiting.
+        lease_ttl: "5s",
         poll_interval: "2m",
         latency,
     })
