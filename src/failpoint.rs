@@ -55,6 +55,12 @@ pub enum Step {
     Settle,
     /// What waited for an outage to end goes on.
     EndWaits,
+    /// A node asks another one for a connection.
+    LeaseWant,
+    /// A node gives a connection to the one that asked.
+    HandOver,
+    /// A node says that it is alive.
+    Census,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -64,7 +70,7 @@ pub enum Moment {
 }
 
 impl Step {
-    pub const ALL: [Self; 25] = [
+    pub const ALL: [Self; 28] = [
         Self::Migrate,
         Self::SignInBegin,
         Self::SignInTake,
@@ -90,6 +96,9 @@ impl Step {
         Self::Tokens,
         Self::Settle,
         Self::EndWaits,
+        Self::LeaseWant,
+        Self::HandOver,
+        Self::Census,
     ];
 
     pub fn as_str(self) -> &'static str {
@@ -119,6 +128,9 @@ impl Step {
             Self::Tokens => "tokens",
             Self::Settle => "settle",
             Self::EndWaits => "end_waits",
+            Self::LeaseWant => "lease_want",
+            Self::HandOver => "hand_over",
+            Self::Census => "census",
         }
     }
 
@@ -126,7 +138,7 @@ impl Step {
     /// brings would make the n-th another one in each run. Three steps are counted as their call.
     fn is_side_effect(self) -> bool {
         match self {
-            Self::LeaseRenew | Self::ForgetErased => false,
+            Self::LeaseRenew | Self::Census | Self::ForgetErased => false,
             Self::Limiter => false,
             Self::Exchange | Self::Revoke | Self::Refresh => false,
             Self::Migrate
@@ -147,7 +159,9 @@ impl Step {
             | Self::Call
             | Self::Tokens
             | Self::Settle
-            | Self::EndWaits => true,
+            | Self::EndWaits
+            | Self::LeaseWant
+            | Self::HandOver => true,
         }
     }
 }

@@ -4,6 +4,7 @@
 //! `SYNC_POLL_INTERVAL` the database is asked for what is due before the next poll: the net under
 //! lost hints, restarts and other nodes' connections.
 
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -49,6 +50,8 @@ pub struct PollerSnapshot {
 pub struct PollerHandle {
     actor: ActorSlot<PollerMsg>,
     snapshot: Arc<Mutex<PollerSnapshot>>,
+    /// A poll was asked for and has not begun: one is enough.
+    poll_asked: Arc<AtomicBool>,
 }
 
 impl PollerHandle {
@@ -68,7 +71,10 @@ impl PollerHandle {
             connections,
             poll_interval,
             snapshot: self.snapshot.clone(),
+            poll_asked: self.poll_asked.clone(),
         };
+        // One that a predecessor did not get to is made up for by the first poll.
+        self.poll_asked.store(false, Ordering::Release);
         let (actor, _) = Actor::spawn_linked(None, poller, (), root).await?;
         let cell = actor.get_cell();
         self.actor.fill(actor);
@@ -79,6 +85,13 @@ impl PollerHandle {
     pub fn wake(&self, ids: Vec<ConnectionId>) {
         if !ids.is_empty() {
             self.actor.send(PollerMsg::Wake(ids));
+        }
+    }
+
+    /// Something may be due that nobody named.
+    pub fn poll(&self) {
+        if !self.poll_asked.swap(true, Ordering::AcqRel) {
+            self.actor.send(PollerMsg::Poll);
         }
     }
 
@@ -105,6 +118,7 @@ struct Poller {
     connections: ConnectionsHandle,
     poll_interval: Duration,
     snapshot: Arc<Mutex<PollerSnapshot>>,
+    poll_asked: Arc<AtomicBool>,
 }
 
 #[derive(Default)]
@@ -165,7 +179,10 @@ impl Actor for Poller {
                 }
                 self.set_alarm(&myself, state);
             }
-            PollerMsg::Poll => self.poll(&myself, state).await,
+            PollerMsg::Poll => {
+                self.poll_asked.store(false, Ordering::Release);
+                self.poll(&myself, state).await;
+            }
         }
         self.note(|snapshot| snapshot.waiting = state.due.len());
         Ok(())

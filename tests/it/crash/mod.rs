@@ -2,6 +2,7 @@
 //! doubled or put out of order by it.
 //!
 //! - [`every_point`]: the standard scenario, once for each failpoint and for each n-th side effect
+//! - [`between_nodes`]: the steps that a lease takes from one node to the other
 //! - [`random_kills`]: `kill -9` under a stream of changes, one node or two
 //! - [`signals`]: SIGTERM with work in flight
 //!
@@ -9,6 +10,7 @@
 //! are started again whenever they end. What is judged at the end are the calendars and the
 //! simulator's ledger of effects, never what the daemon says of itself.
 
+mod between_nodes;
 mod client;
 mod desired;
 mod every_point;

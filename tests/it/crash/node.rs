@@ -115,6 +115,11 @@ impl Node {
             .collect()
     }
 
+    /// Whether it came to a failpoint that it was started with.
+    pub(super) fn was_struck(&self) -> bool {
+        self.log().contains("a failpoint strikes")
+    }
+
     fn kept(&self) -> MutexGuard<'_, Kept> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }

@@ -16,7 +16,7 @@ use crate::support::{TestDatabase, settings};
 #[derive(Debug)]
 pub(super) struct Plan {
     pub(super) nodes: usize,
-    /// For the first start of the first node.
+    /// For the first start of each node.
     pub(super) failpoints: Option<String>,
     pub(super) lease_ttl: &'static str,
     /// How soon work is found whose wake-up was lost.
@@ -58,12 +58,11 @@ impl Stage {
             ("RUST_LOG", "info".to_owned()),
         ]);
         let logs = tempfile::tempdir().expect("a directory");
-        let mut failpoints = plan.failpoints;
         let nodes: Vec<Node> = (1..=plan.nodes)
             .map(|number| {
                 Node::start(Launch {
                     settings: settings.clone(),
-                    failpoints: failpoints.take(),
+                    failpoints: plan.failpoints.clone(),
                     directory: logs.path().to_owned(),
                     name: format!("node-{number}"),
                 })

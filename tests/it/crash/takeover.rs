@@ -3,8 +3,7 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use calendar_integration::domain::ProviderKind;
-use calendar_integration::simulator::Actor;
+use calendar_integration::domain::{ProviderKind, Timestamp};
 use reqwest::Method;
 
 use super::client::patiently;
@@ -14,7 +13,7 @@ use super::stage::Stage;
 type Account = (ProviderKind, String);
 
 /// Kills the node with the most connections and keeps it down until the survivor has acted for each
-/// of them; the time from the kill to the first effect, for each. Empty if no node has any just now.
+/// of them; the time from the kill to the first call, for each. Empty if no node has any just now.
 ///
 /// The stream of changes goes on, so each has something to do soon after the kill.
 pub(super) async fn timed(stage: &Stage) -> Vec<Duration> {
@@ -36,12 +35,11 @@ pub(super) async fn timed(stage: &Stage) -> Vec<Duration> {
     let victim = &stage.nodes[victim];
     victim.hold(true);
     victim.kill();
-    let killed_at = stage.clock.monotonic();
-    let seen = stage.calendars.effect_count();
+    let killed_at = stage.clock.now();
     let taken_over = patiently("the survivor takes over", async || {
         let firsts = accounts
             .iter()
-            .map(|account| first_effect(stage, account, seen, killed_at));
+            .map(|account| first_call(stage, account, killed_at));
         firsts.collect::<Option<Vec<_>>>()
     })
     .await;
@@ -76,18 +74,14 @@ async fn node_id(stage: &Stage, place: usize) -> Option<String> {
     Some(reply.json()["id"].as_str()?.to_owned())
 }
 
-/// How long after the kill the call arrived that led to the account's first effect since.
-fn first_effect(
+/// How long after the kill the first call for the account arrived.
+fn first_call(
     stage: &Stage,
     (provider, email): &Account,
-    seen: u64,
-    killed_at: Duration,
+    killed_at: Timestamp,
 ) -> Option<Duration> {
-    let effects = stage.calendars.effects(seen, usize::MAX);
-    effects
-        .iter()
-        .filter(|effect| effect.actor == Actor::Client)
-        .filter(|effect| effect.provider == *provider && effect.account == *email)
-        // What the dead one sent is no takeover.
-        .find_map(|effect| Duration::from_micros(effect.received_micros).checked_sub(killed_at))
+    let calls = stage.calendars.calls_of(*provider, email);
+    // What the dead one sent is no takeover.
+    let mut since = calls.iter().filter(|call| call.at > killed_at);
+    (since.next()?.at - killed_at).to_std().ok()
 }

@@ -30,6 +30,7 @@ pub(crate) struct Setup {
     settings: BTreeMap<&'static str, String>,
     simulator: SimulatorConfig,
     clock: Option<Arc<ManualClock>>,
+    call_timeout: Option<Duration>,
 }
 
 impl Setup {
@@ -46,6 +47,12 @@ impl Setup {
 
     pub(crate) fn set(mut self, name: &'static str, value: &str) -> Self {
         self.settings.insert(name, value.to_owned());
+        self
+    }
+
+    /// Calls to providers are given up after this long.
+    pub(crate) fn calls_last_at_most(mut self, timeout: Duration) -> Self {
+        self.call_timeout = Some(timeout);
         self
     }
 
@@ -68,7 +75,14 @@ impl Setup {
         if let Ok(filter) = std::env::var("RUST_LOG") {
             settings.insert("RUST_LOG", filter);
         }
-        let process = Process::start(&settings, &clock)
+        let mut surroundings = Surroundings {
+            clock,
+            ..Surroundings::default()
+        };
+        if let Some(timeout) = self.call_timeout {
+            surroundings.call_timeout = timeout;
+        }
+        let process = Process::start(&settings, &surroundings)
             .await
             .expect("the daemon starts");
         TestDaemon {
@@ -77,7 +91,7 @@ impl Setup {
             calendars: simulator.handle(),
             _simulator: simulator,
             manual_clock: self.clock,
-            clock,
+            surroundings,
             http: reqwest::Client::builder()
                 .redirect(reqwest::redirect::Policy::none())
                 .timeout(Duration::from_secs(30))
@@ -136,7 +150,7 @@ struct Process {
 impl Process {
     async fn start(
         settings: &BTreeMap<&'static str, String>,
-        clock: &Arc<dyn Clock>,
+        surroundings: &Surroundings,
     ) -> Result<Self, StartError> {
         let sources = Sources::of_pairs(settings.iter().map(|(name, value)| (*name, value)));
         let config = Config::load(&sources).expect("the settings are right");
@@ -148,11 +162,9 @@ impl Process {
             .enable_all()
             .build()
             .expect("a runtime");
-        let surroundings = Surroundings {
-            clock: clock.clone(),
-            entropy: Arc::new(SystemEntropy),
-        };
-        let started = runtime.spawn(Daemon::start(config, surroundings)).await;
+        let started = runtime
+            .spawn(Daemon::start(config, surroundings.clone()))
+            .await;
         let daemon = match started.expect("no panic") {
             Ok(daemon) => daemon,
             Err(error) => {
@@ -190,9 +202,17 @@ pub(crate) struct Node(Process);
 
 impl Node {
     pub(crate) fn service(&self, first: &TestDaemon) -> Api {
+        self.speaking_as(first.service())
+    }
+
+    pub(crate) fn admin(&self, first: &TestDaemon) -> Api {
+        self.speaking_as(first.admin())
+    }
+
+    fn speaking_as(&self, api: Api) -> Api {
         Api {
             daemon: self.0.url.clone(),
-            ..first.service()
+            ..api
         }
     }
 }
@@ -203,7 +223,8 @@ pub(crate) struct TestDaemon {
     pub(crate) calendars: SimulatorHandle,
     _simulator: Simulator,
     manual_clock: Option<Arc<ManualClock>>,
-    clock: Arc<dyn Clock>,
+    /// Its clock is also the one that the simulator's receipts are told in.
+    pub(crate) surroundings: Surroundings,
     pub(super) http: reqwest::Client,
     /// Last: what uses it is gone before it is removed.
     pub(crate) database: TestDatabase,
@@ -219,12 +240,7 @@ impl TestDaemon {
     }
 
     pub(crate) fn now(&self) -> Timestamp {
-        self.clock.now()
-    }
-
-    /// On the clock that the simulator's receipts are told in.
-    pub(crate) fn monotonic(&self) -> Duration {
-        self.clock.monotonic()
+        self.surroundings.clock.now()
     }
 
     /// Lets time pass. Only with a manual clock.
@@ -252,7 +268,7 @@ impl TestDaemon {
         }
         let process = eventually(
             "the killed daemon's lock is free",
-            async || match Process::start(&self.settings, &self.clock).await {
+            async || match Process::start(&self.settings, &self.surroundings).await {
                 Ok(process) => Some(process),
                 Err(StartError::Store(StoreError::InUse)) => None,
                 Err(error) => panic!("the daemon does not start: {error}"),
@@ -273,7 +289,21 @@ impl TestDaemon {
 
     /// Another daemon on the same database.
     pub(crate) async fn second_node(&self) -> Result<Node, StartError> {
-        Process::start(&self.settings, &self.clock).await.map(Node)
+        self.second_node_with(&[]).await
+    }
+
+    /// Another daemon on the same database, with other settings.
+    pub(crate) async fn second_node_with(
+        &self,
+        settings: &[(&'static str, &str)],
+    ) -> Result<Node, StartError> {
+        let mut all = self.settings.clone();
+        all.extend(
+            settings
+                .iter()
+                .map(|(name, value)| (*name, (*value).to_owned())),
+        );
+        Process::start(&all, &self.surroundings).await.map(Node)
     }
 
     pub(crate) fn coach(&self, id: Uuid) -> Api {

@@ -6,13 +6,15 @@ mod api;
 mod calendar;
 mod daemon;
 mod database;
+mod deaf;
 mod session;
 mod sign_in;
 
 pub(crate) use api::{Api, Reply};
 pub(crate) use calendar::COACH_EMAIL;
-pub(crate) use daemon::{JWT_SECRET, PUBLIC_URL, Setup, TestDaemon, settings};
+pub(crate) use daemon::{JWT_SECRET, Node, PUBLIC_URL, Setup, TestDaemon, settings};
 pub(crate) use database::{TestDatabase, is_postgres};
+pub(crate) use deaf::DeafProxy;
 pub(crate) use session::Session;
 pub(crate) use sign_in::{Browser, Consent, parameter};
 
@@ -22,14 +24,23 @@ const PATIENCE: Duration = Duration::from_secs(30);
 const PAUSE: Duration = Duration::from_millis(10);
 
 /// Looks again and again until there is something to see.
-pub(crate) async fn eventually<T>(what: &str, mut look: impl AsyncFnMut() -> Option<T>) -> T {
+pub(crate) async fn eventually<T>(what: &str, look: impl AsyncFnMut() -> Option<T>) -> T {
+    eventually_every(PAUSE, what, look).await
+}
+
+/// As [`eventually`], where looking is work for the daemon and many look at once.
+pub(crate) async fn eventually_every<T>(
+    pause: Duration,
+    what: &str,
+    mut look: impl AsyncFnMut() -> Option<T>,
+) -> T {
     let deadline = Instant::now() + PATIENCE;
     loop {
         if let Some(seen) = look().await {
             return seen;
         }
         assert!(Instant::now() < deadline, "did not happen: {what}");
-        tokio::time::sleep(PAUSE).await;
+        tokio::time::sleep(pause).await;
     }
 }
 
