@@ -14,6 +14,7 @@ use super::handover::not_kept_for_another;
 use super::sql::Sql;
 use super::{Store, StoreError};
 use crate::domain::{ConnectionId, NodeId, Timestamp, Wait};
+use crate::failpoint::{self, Step};
 use crate::plan::Breaker;
 
 /// The right of one node to act for one connection.
@@ -80,11 +81,15 @@ impl Store {
             .text(" WHERE connection_id IN (SELECT connection_id FROM connection_leases WHERE node = ")
             .value(node)
             .text(" AND expires_at >= ");
-        in_order(lease_now(sql, now)).execute(&self.write).await
+        failpoint::before(Step::LeaseRenew)?;
+        let held = in_order(lease_now(sql, now)).execute(&self.write).await?;
+        failpoint::after(Step::LeaseRenew)?;
+        Ok(held)
     }
 
     /// Gives one lease back, so that another node need not wait for its end.
     pub async fn release_lease(&self, lease: Lease) -> Result<(), StoreError> {
+        failpoint::before(Step::LeaseRelease)?;
         Sql::on(&self.write)
             .text("UPDATE connection_leases SET node = NULL, expires_at = NULL WHERE connection_id = ")
             .value(lease.connection_id)
@@ -94,7 +99,7 @@ impl Store {
             .value(lease.epoch)
             .execute(&self.write)
             .await?;
-        Ok(())
+        Ok(failpoint::after(Step::LeaseRelease)?)
     }
 
     /// Gives back every lease of a node, or of every node: at the end of a drain, and at the start of
@@ -108,8 +113,9 @@ impl Store {
             Some(node) => sql.text(" AND node = ").value(node),
             None => sql,
         };
+        failpoint::before(Step::LeaseRelease)?;
         in_order(sql).execute(&self.write).await?;
-        Ok(())
+        Ok(failpoint::after(Step::LeaseRelease)?)
     }
 
     /// Takes or keeps the lease outside a claim, for a call that only reads at the provider. An owner
@@ -121,7 +127,10 @@ impl Store {
         ttl: Duration,
         now: Timestamp,
     ) -> Result<Option<Lease>, StoreError> {
-        acquire(&self.write, connection_id, node, ttl, now).await
+        failpoint::before(Step::LeaseTake)?;
+        let lease = acquire(&self.write, connection_id, node, ttl, now).await?;
+        failpoint::after(Step::LeaseTake)?;
+        Ok(lease)
     }
 
     /// Who holds which lease, for health.

@@ -5,12 +5,14 @@ use std::collections::HashSet;
 use sea_orm::{ConnectionTrait, TryGetable};
 
 use super::enqueue::{Order, Pairs, enqueue};
+use super::open::commit;
 use super::sql::Sql;
 use super::{Fence, Lease, Store, StoreError, claim, erased, leases};
 use crate::domain::{
     AppointmentId, ConnectionId, FailureCode, Flags, JobId, LastSync, Mapping, Priority, Timestamp,
     Wait,
 };
+use crate::failpoint::Step;
 use crate::plan::Breaker;
 
 /// How one job ends, for now.
@@ -106,7 +108,7 @@ impl Store {
             .collect();
         erased::forget(&tx, Some(&leaving)).await?;
         let due = leases::reschedule(&tx, connection_id, settled.wait, settled.breaker).await?;
-        tx.commit().await?;
+        commit(tx, Step::Settle).await?;
         Ok(due)
     }
 }

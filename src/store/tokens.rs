@@ -8,6 +8,7 @@ use super::entity::connection;
 use super::sql::Sql;
 use super::{Store, StoreError};
 use crate::domain::{ConnectionId, Timestamp};
+use crate::failpoint::{self, Step};
 
 /// Tokens to store.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -54,6 +55,7 @@ impl Store {
         tokens: &SealedTokens,
         now: Timestamp,
     ) -> Result<bool, StoreError> {
+        failpoint::before(Step::Tokens)?;
         let changed = Sql::on(&self.write)
             .text("UPDATE coach_calendar_connections SET access_token = ")
             .value(tokens.access.as_str())
@@ -69,6 +71,7 @@ impl Store {
             .value(expected_version)
             .execute(&self.write)
             .await?;
+        failpoint::after(Step::Tokens)?;
         Ok(changed == 1)
     }
 

@@ -12,7 +12,7 @@ mod sign_in;
 
 pub(crate) use api::{Api, Reply};
 pub(crate) use calendar::COACH_EMAIL;
-pub(crate) use daemon::{Node, Setup, TestDaemon};
+pub(crate) use daemon::{JWT_SECRET, Node, PUBLIC_URL, Setup, TestDaemon, settings};
 pub(crate) use database::{TestDatabase, is_postgres};
 pub(crate) use deaf::DeafProxy;
 pub(crate) use session::Session;
