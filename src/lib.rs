@@ -39,6 +39,7 @@
 //! - [`provider`]: Google and Outlook behind one trait
 //! - [`queue`]: which connections are due
 //! - [`security`]: the key ring, sealed tokens, API tokens
+//! - `server`: the sockets under the API, and how long clients may hold them
 //! - [`simulator`]: Google and Microsoft as strict servers in memory, with faults and a ledger
 //! - [`store`]: everything durable, and the only place that names sea-orm
 //! - [`telemetry`]: how the logs are written
@@ -62,6 +63,7 @@ pub mod provider;
 pub mod queue;
 mod root;
 pub mod security;
+mod server;
 pub mod simulator;
 pub mod store;
 pub mod telemetry;
