@@ -5,6 +5,7 @@ use std::sync::Arc;
 use tokio_util::sync::CancellationToken;
 
 use super::context::WorkerContext;
+use crate::store::StoreError;
 
 /// Runs until `stop`. A renewal that fails is tried again at the next turn; workers stop acting by
 /// themselves when their lease would end.
@@ -20,7 +21,9 @@ pub(crate) async fn keep_leases(context: Arc<WorkerContext>, stop: CancellationT
         let renewal = context
             .store
             .renew_leases(context.node, context.lease_ttl, now);
-        match renewal.await {
+        // In time for the next turn, whatever becomes of this one.
+        let renewed = tokio::time::timeout(pause, renewal).await;
+        match renewed.unwrap_or_else(|_| Err(StoreError::too_late())) {
             Ok(held) => {
                 context.leases.renewed(asked_at, context.lease_ttl);
                 context.metrics.leases_held(held);

@@ -14,6 +14,7 @@ use sea_orm::{
 use tokio::sync::OwnedSemaphorePermit;
 
 use super::entity::{appointment, connection, job, lease, mapping};
+use super::patience::in_time;
 use super::sql::Sql;
 use super::{Job, Lease, Store, StoreError, leases, tokens};
 use crate::domain::{
@@ -62,6 +63,10 @@ impl Store {
     /// Takes or keeps the lease and reads what is due. `None` while another node holds the lease, or
     /// if the connection is no more.
     pub async fn claim(&self, request: ClaimRequest) -> Result<Option<Claim>, StoreError> {
+        in_time(self.open_claim(request)).await
+    }
+
+    async fn open_claim(&self, request: ClaimRequest) -> Result<Option<Claim>, StoreError> {
         let ClaimRequest {
             connection_id,
             node,
@@ -107,18 +112,21 @@ impl Store {
 impl Claim {
     /// Commits: these rows are being worked on, and these intents are durable.
     pub async fn commit(self, taken: &[JobId], intents: &[Mapping]) -> Result<(), StoreError> {
-        if !taken.is_empty() {
-            Sql::on(&self.tx)
-                .text("UPDATE calendar_sync_queue SET status = 'processing', started_at = ")
-                .value(self.now)
-                .text(" WHERE status = 'pending' AND id IN ")
-                .list(taken.iter().copied())
-                .execute(&self.tx)
-                .await?;
-        }
-        save_mappings(&self.tx, intents, self.now).await?;
-        self.tx.commit().await?;
-        Ok(())
+        in_time(async {
+            if !taken.is_empty() {
+                Sql::on(&self.tx)
+                    .text("UPDATE calendar_sync_queue SET status = 'processing', started_at = ")
+                    .value(self.now)
+                    .text(" WHERE status = 'pending' AND id IN ")
+                    .list(taken.iter().copied())
+                    .execute(&self.tx)
+                    .await?;
+            }
+            save_mappings(&self.tx, intents, self.now).await?;
+            self.tx.commit().await?;
+            Ok(())
+        })
+        .await
     }
 }
 

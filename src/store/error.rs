@@ -37,6 +37,12 @@ impl StoreError {
         Self::Inconsistent { table, column }
     }
 
+    /// It was given up because it took too long; whether it happened is unknown.
+    pub(crate) fn too_late() -> Self {
+        let reason = "the database did not answer in time".to_owned();
+        Self::Unavailable(DbErr::Conn(RuntimeErr::Internal(reason)))
+    }
+
     /// Whether the same operation may work a moment later.
     pub fn is_transient(&self) -> bool {
         match self {
@@ -86,8 +92,9 @@ fn may_pass(error: &DbErr) -> bool {
 fn is_passing_code(code: &str) -> bool {
     if code.len() == 5 {
         // Connection trouble, rollback (deadlock, serialization), resources, intervention, system
-        // error, read-only transaction after a failover.
-        return ["08", "40", "53", "57", "58"].contains(&&code[..2]) || code == "25006";
+        // error; a read-only transaction after a failover, a lock that was not to be had in time.
+        return ["08", "40", "53", "57", "58"].contains(&&code[..2])
+            || ["25006", "55P03"].contains(&code);
     }
     // The low byte is the primary code: busy, locked, read-only, I/O error, full, cannot open.
     code.parse::<u32>()

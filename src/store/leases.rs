@@ -10,6 +10,7 @@ use std::time::Duration;
 use sea_orm::{ConnectionTrait, DbBackend, EntityTrait, FromQueryResult, TryGetable};
 
 use super::entity::lease;
+use super::patience::in_time;
 use super::sql::Sql;
 use super::{Store, StoreError};
 use crate::domain::{ConnectionId, NodeId, Timestamp};
@@ -38,31 +39,37 @@ impl Store {
         now: Timestamp,
         limit: u64,
     ) -> Result<Vec<DueConnection>, StoreError> {
-        let sql = Sql::on(&self.read)
-            .text("SELECT connection_id, due_at FROM connection_leases WHERE due_at <= ")
-            .value(before)
-            .text(" AND (node IS NULL OR node = ")
-            .value(node)
-            .text(" OR expires_at < ");
-        let sql = lease_now(sql, now)
-            .text(") ORDER BY due_at LIMIT ")
-            .value(i64::try_from(limit).unwrap_or(i64::MAX));
-        Ok(DueConnection::find_by_statement(sql.build())
-            .all(&self.read)
-            .await?)
+        in_time(async {
+            let sql = Sql::on(&self.read)
+                .text("SELECT connection_id, due_at FROM connection_leases WHERE due_at <= ")
+                .value(before)
+                .text(" AND (node IS NULL OR node = ")
+                .value(node)
+                .text(" OR expires_at < ");
+            let sql = lease_now(sql, now)
+                .text(") ORDER BY due_at LIMIT ")
+                .value(i64::try_from(limit).unwrap_or(i64::MAX));
+            Ok(DueConnection::find_by_statement(sql.build())
+                .all(&self.read)
+                .await?)
+        })
+        .await
     }
 
     /// Whether another node holds the lease of a connection that is due: it may be dead, and then its
     /// work is free as soon as the lease ends.
     pub async fn due_elsewhere(&self, node: NodeId, now: Timestamp) -> Result<bool, StoreError> {
-        let sql = Sql::on(&self.read)
-            .text("SELECT 1 FROM connection_leases WHERE due_at <= ")
-            .value(now)
-            .text(" AND node <> ")
-            .value(node)
-            .text(" AND expires_at >= ");
-        let statement = lease_now(sql, now).text(" LIMIT 1").build();
-        Ok(self.read.query_one_raw(statement).await?.is_some())
+        in_time(async {
+            let sql = Sql::on(&self.read)
+                .text("SELECT 1 FROM connection_leases WHERE due_at <= ")
+                .value(now)
+                .text(" AND node <> ")
+                .value(node)
+                .text(" AND expires_at >= ");
+            let statement = lease_now(sql, now).text(" LIMIT 1").build();
+            Ok(self.read.query_one_raw(statement).await?.is_some())
+        })
+        .await
     }
 
     /// Prolongs every lease this node holds; answers how many.
@@ -72,16 +79,19 @@ impl Store {
         ttl: Duration,
         now: Timestamp,
     ) -> Result<u64, StoreError> {
+        in_time(async {
         let sql = Sql::on(&self.write).text("UPDATE connection_leases SET expires_at = ");
         let sql = lease_end(sql, ttl, now)
             .text(" WHERE connection_id IN (SELECT connection_id FROM connection_leases WHERE node = ")
             .value(node)
             .text(" AND expires_at >= ");
         in_order(lease_now(sql, now)).execute(&self.write).await
+}).await
     }
 
     /// Gives one lease back, so that another node need not wait for its end.
     pub async fn release_lease(&self, lease: Lease) -> Result<(), StoreError> {
+        in_time(async {
         Sql::on(&self.write)
             .text("UPDATE connection_leases SET node = NULL, expires_at = NULL WHERE connection_id = ")
             .value(lease.connection_id)
@@ -92,21 +102,25 @@ impl Store {
             .execute(&self.write)
             .await?;
         Ok(())
+}).await
     }
 
     /// Gives back every lease of a node, or of every node: at the end of a drain, and at the start of
     /// the only daemon on a SQLite file, whose predecessor may have been killed.
     pub async fn release_leases(&self, node: Option<NodeId>) -> Result<(), StoreError> {
-        let sql = Sql::on(&self.write).text(
+        in_time(async {
+            let sql = Sql::on(&self.write).text(
             "UPDATE connection_leases SET node = NULL, expires_at = NULL WHERE connection_id IN \
              (SELECT connection_id FROM connection_leases WHERE node IS NOT NULL",
         );
-        let sql = match node {
-            Some(node) => sql.text(" AND node = ").value(node),
-            None => sql,
-        };
-        in_order(sql).execute(&self.write).await?;
-        Ok(())
+            let sql = match node {
+                Some(node) => sql.text(" AND node = ").value(node),
+                None => sql,
+            };
+            in_order(sql).execute(&self.write).await?;
+            Ok(())
+        })
+        .await
     }
 
     /// Takes or keeps the lease outside a claim, for a call that only reads at the provider.
@@ -117,7 +131,7 @@ impl Store {
         ttl: Duration,
         now: Timestamp,
     ) -> Result<Option<Lease>, StoreError> {
-        acquire(&self.write, connection_id, node, ttl, now).await
+        in_time(async { acquire(&self.write, connection_id, node, ttl, now).await }).await
     }
 
     /// Who holds which lease, for health.

@@ -32,6 +32,7 @@ mod jobs;
 mod leases;
 mod leave;
 mod open;
+mod patience;
 mod settings;
 mod settle;
 mod sign_ins;

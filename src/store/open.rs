@@ -6,7 +6,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use migration::{Migrator, MigratorTrait};
+use sea_orm::sqlx::postgres::PgPoolOptions;
 use sea_orm::sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqliteSynchronous};
+use sea_orm::sqlx::{self, Connection};
 use sea_orm::{
     ConnectOptions, ConnectionTrait, Database, DatabaseConnection, DatabaseTransaction, DbBackend,
     SqliteTransactionMode, TransactionOptions, TransactionTrait,
@@ -15,11 +17,20 @@ use secrecy::{ExposeSecret, SecretString};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use super::StoreError;
+use super::patience::in_time;
 
 /// How long a statement waits for another process that writes to the same SQLite file.
 const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
 /// How long a transaction waits for a connection of the pool before the caller is told to come back.
 const ACQUIRE_TIMEOUT: Duration = Duration::from_secs(5);
+/// How long PostgreSQL lets a statement wait for a lock. By the server, for one that nobody waits for
+/// any more must not stay behind in the queue for the lock.
+const SET_LOCK_TIMEOUT: &str = "SET lock_timeout = '4s'";
+/// How long a connection that comes back to the pool may take to say that it is in order.
+const RETURN_TIMEOUT: Duration = Duration::from_secs(3);
+/// The age at which a connection is replaced, so that after a failover none stays long with a server
+/// that was demoted and only reads.
+const OLDEST_CONNECTION: Duration = Duration::from_secs(300);
 const SQLITE_READERS: u32 = 4;
 const POSTGRES_CONNECTIONS: u32 = 16;
 
@@ -86,7 +97,7 @@ impl Store {
             };
             (read, write)
         } else {
-            let pool = Database::connect(options(url, POSTGRES_CONNECTIONS)).await?;
+            let pool = Database::connect(postgres(url)).await?;
             (pool.clone(), pool)
         };
         Ok(Self {
@@ -118,6 +129,9 @@ impl Store {
             return Ok(None);
         }
         let turn = self.begin().await?;
+        // However long the others' migrations take.
+        turn.execute_unprepared("SET LOCAL lock_timeout = 0")
+            .await?;
         turn.execute_unprepared(&format!("SELECT pg_advisory_xact_lock({MIGRATION_LOCK})"))
             .await?;
         Ok(Some(turn))
@@ -175,8 +189,11 @@ impl Store {
     /// # Errors
     /// [`StoreError::Unavailable`] if not.
     pub async fn ping(&self) -> Result<(), StoreError> {
-        self.read.execute_unprepared("SELECT 1").await?;
-        Ok(())
+        in_time(async {
+            self.read.execute_unprepared("SELECT 1").await?;
+            Ok(())
+        })
+        .await
     }
 
     /// Ends both pools, letting transactions under way finish.
@@ -219,6 +236,32 @@ fn options(url: &SecretString, connections: u32) -> ConnectOptions {
         .acquire_timeout(ACQUIRE_TIMEOUT)
         // Statements hold client details as values; nothing of them belongs in a log.
         .sqlx_logging(false);
+    options
+}
+
+fn postgres(url: &SecretString) -> ConnectOptions {
+    let mut options = options(url, POSTGRES_CONNECTIONS);
+    options
+        .max_lifetime(OLDEST_CONNECTION)
+        // Not among the options of the connection's start, which poolers in between refuse.
+        .after_connect(|connection| {
+            Box::pin(async move {
+                connection.execute_unprepared(SET_LOCK_TIMEOUT).await?;
+                Ok(())
+            })
+        })
+        .map_sqlx_postgres_pool_opts(|pool: PgPoolOptions| {
+            // The pool asks by itself, but without an end: a connection whose server is gone would
+            // keep its place in the pool.
+            pool.after_release(|connection, _| {
+                Box::pin(async move {
+                    match tokio::time::timeout(RETURN_TIMEOUT, connection.ping()).await {
+                        Ok(answer) => answer.map(|()| true),
+                        Err(_) => Err(sqlx::Error::PoolTimedOut),
+                    }
+                })
+            })
+        });
     options
 }
 
