@@ -40,6 +40,7 @@
 //! - [`queue`]: which connections are due
 //! - [`security`]: the key ring, sealed tokens, API tokens
 //! - `server`: the sockets under the API, and how long clients may hold them
+//! - `shared_time`: one time for all nodes
 //! - [`simulator`]: Google and Microsoft as strict servers in memory, with faults and a ledger
 //! - [`store`]: everything durable, and the only place that names sea-orm
 //! - [`telemetry`]: how the logs are written
@@ -56,6 +57,7 @@ pub mod demo;
 pub mod doctor;
 pub mod domain;
 pub mod health;
+mod hints;
 mod housekeeper;
 pub mod oauth;
 pub mod plan;
@@ -64,6 +66,7 @@ pub mod queue;
 mod root;
 pub mod security;
 mod server;
+mod shared_time;
 pub mod simulator;
 pub mod store;
 pub mod telemetry;

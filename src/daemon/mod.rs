@@ -33,6 +33,7 @@ use crate::queue::PollerHandle;
 use crate::root::{self, RootMsg, Tree};
 use crate::security::api_token::Verifier;
 use crate::server;
+use crate::shared_time;
 use crate::store::{Store, StoreError};
 
 /// What a daemon takes from its surroundings.
@@ -90,6 +91,7 @@ impl Daemon {
         let Surroundings { clock, entropy } = surroundings;
         let store = Store::open(&config.database.url).await?;
         store.migrate().await?;
+        shared_time::follow_once(&store, clock.as_ref()).await?;
         if store.is_sqlite() {
             // The only daemon on this file: whoever held leases is dead.
             store.release_leases(None).await?;
@@ -102,6 +104,12 @@ impl Daemon {
 
         let stop_leases = CancellationToken::new();
         let leases = tokio::spawn(keep_leases(context.clone(), stop_leases.clone()));
+        // Ends with the leases' keeper, and has nothing to finish.
+        tokio::spawn(shared_time::follow(
+            context.store.clone(),
+            clock.clone(),
+            stop_leases.clone(),
+        ));
         // Also if what follows fails.
         let stop_leases = stop_leases.drop_guard();
         let ports = Ports {

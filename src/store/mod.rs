@@ -38,6 +38,7 @@ mod settle;
 mod sign_ins;
 mod sql;
 mod status;
+mod time;
 mod tokens;
 
 pub use appointments::{AppointmentPage, EventStatus, Intake, PageRequest};
