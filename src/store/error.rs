@@ -100,3 +100,30 @@ fn is_passing_code(code: &str) -> bool {
     code.parse::<u32>()
         .is_ok_and(|code| matches!(code & 0xff, 5 | 6 | 8 | 10 | 13 | 14))
 }
+
+#[cfg(test)]
+mod tests {
+    use sea_orm::ConnectionTrait;
+
+    use super::super::Store;
+    use crate::domain::SystemClock;
+
+    #[tokio::test]
+    async fn a_sqlite_file_that_only_reads_for_a_while_is_waited_for() {
+        let directory = tempfile::tempdir().expect("a directory");
+        let path = directory.path().join("test.db");
+        let url = format!("sqlite://{}?mode=rwc", path.display()).into();
+        let store = Store::open(&url).await.expect("opened");
+        store.migrate().await.expect("a schema");
+        let only_read = async |on: &str| {
+            let pragma = format!("PRAGMA query_only = {on}");
+            store.write.execute_unprepared(&pragma).await.expect("set");
+        };
+        let now = SystemClock::shared().now();
+        only_read("ON").await;
+        let refused = store.forget_sign_ins(now).await.expect_err("it only reads");
+        assert!(refused.is_transient(), "{refused:?}");
+        only_read("OFF").await;
+        store.forget_sign_ins(now).await.expect("it writes again");
+    }
+}

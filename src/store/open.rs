@@ -6,12 +6,12 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use migration::{Migrator, MigratorTrait};
+use sea_orm::sqlx;
 use sea_orm::sqlx::postgres::PgPoolOptions;
 use sea_orm::sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqliteSynchronous};
-use sea_orm::sqlx::{self, Connection};
 use sea_orm::{
     ConnectOptions, ConnectionTrait, Database, DatabaseConnection, DatabaseTransaction, DbBackend,
-    SqliteTransactionMode, TransactionOptions, TransactionTrait,
+    DbErr, RuntimeErr, SqliteTransactionMode, Statement, TransactionOptions, TransactionTrait,
 };
 use secrecy::{ExposeSecret, SecretString};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
@@ -23,9 +23,16 @@ use super::patience::in_time;
 const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
 /// How long a transaction waits for a connection of the pool before the caller is told to come back.
 const ACQUIRE_TIMEOUT: Duration = Duration::from_secs(5);
-/// How long PostgreSQL lets a statement wait for a lock. By the server, for one that nobody waits for
-/// any more must not stay behind in the queue for the lock.
-const SET_LOCK_TIMEOUT: &str = "SET lock_timeout = '4s'";
+/// How long PostgreSQL lets a statement wait for a lock, and a transaction for its next statement. By
+/// the server: one whose client is gone must neither queue for locks nor keep them. Set once connected,
+/// for poolers in between refuse such options at the start of a connection.
+const SET_TIMEOUTS: &str =
+    "SET lock_timeout = '4s'; SET idle_in_transaction_session_timeout = '5s'";
+/// But a migration takes as long as it takes, and so does the turn before.
+const UNSET_TIMEOUTS: &str =
+    "SET LOCAL lock_timeout = 0; SET LOCAL idle_in_transaction_session_timeout = 0";
+/// `on` where nothing can be written, as at a standby.
+const READ_ONLY: &str = "SHOW transaction_read_only";
 /// How long a connection that comes back to the pool may take to say that it is in order.
 const RETURN_TIMEOUT: Duration = Duration::from_secs(3);
 /// The age at which a connection is replaced, so that after a failover none stays long with a server
@@ -129,9 +136,7 @@ impl Store {
             return Ok(None);
         }
         let turn = self.begin().await?;
-        // However long the others' migrations take.
-        turn.execute_unprepared("SET LOCAL lock_timeout = 0")
-            .await?;
+        turn.execute_unprepared(UNSET_TIMEOUTS).await?;
         turn.execute_unprepared(&format!("SELECT pg_advisory_xact_lock({MIGRATION_LOCK})"))
             .await?;
         Ok(Some(turn))
@@ -184,16 +189,30 @@ impl Store {
         Ok(rows.into_iter().map(|row| row.version).collect())
     }
 
-    /// Whether the database answers.
+    /// Whether the database answers, and on PostgreSQL whether it also writes.
     ///
     /// # Errors
     /// [`StoreError::Unavailable`] if not.
     pub async fn ping(&self) -> Result<(), StoreError> {
-        in_time(async {
-            self.read.execute_unprepared("SELECT 1").await?;
-            Ok(())
-        })
-        .await
+        if self.is_sqlite() {
+            return in_time(async {
+                self.read.execute_unprepared("SELECT 1").await?;
+                Ok(())
+            })
+            .await;
+        }
+        let ask = Statement::from_string(DbBackend::Postgres, READ_ONLY);
+        let row = in_time(async { Ok(self.read.query_one_raw(ask).await?) }).await?;
+        let answer = row
+            .map(|row| row.try_get_by_index::<String>(0))
+            .transpose()?;
+        if answer.as_deref() == Some("off") {
+            return Ok(());
+        }
+        let reason = "the database only reads for now".to_owned();
+        Err(StoreError::Unavailable(DbErr::Conn(RuntimeErr::Internal(
+            reason,
+        ))))
     }
 
     /// Ends both pools, letting transactions under way finish.
@@ -243,20 +262,21 @@ fn postgres(url: &SecretString) -> ConnectOptions {
     let mut options = options(url, POSTGRES_CONNECTIONS);
     options
         .max_lifetime(OLDEST_CONNECTION)
-        // Not among the options of the connection's start, which poolers in between refuse.
-        .after_connect(|connection| {
-            Box::pin(async move {
-                connection.execute_unprepared(SET_LOCK_TIMEOUT).await?;
-                Ok(())
-            })
-        })
         .map_sqlx_postgres_pool_opts(|pool: PgPoolOptions| {
-            // The pool asks by itself, but without an end: a connection whose server is gone would
-            // keep its place in the pool.
+            let pool = pool.after_connect(|connection, _| {
+                Box::pin(async move {
+                    sqlx::raw_sql(SET_TIMEOUTS).execute(connection).await?;
+                    Ok(())
+                })
+            });
+            // The pool asks whether the connection is in order, but without an end: one whose server
+            // is gone would keep its place in the pool. Nor does the pool mind one that only reads,
+            // because its server was demoted or was full: a new one may be better.
             pool.after_release(|connection, _| {
                 Box::pin(async move {
-                    match tokio::time::timeout(RETURN_TIMEOUT, connection.ping()).await {
-                        Ok(answer) => answer.map(|()| true),
+                    let ask = sqlx::query_scalar(READ_ONLY).fetch_one(connection);
+                    match tokio::time::timeout(RETURN_TIMEOUT, ask).await {
+                        Ok(answer) => answer.map(|read_only: String| read_only == "off"),
                         Err(_) => Err(sqlx::Error::PoolTimedOut),
                     }
                 })
@@ -300,9 +320,9 @@ fn sqlite_file(url: &SecretString) -> Option<PathBuf> {
 fn lock_beside(mut path: PathBuf) -> Result<File, StoreError> {
     path.as_mut_os_string().push(".lock");
     let unavailable = |error: std::io::Error| {
-        StoreError::Unavailable(sea_orm::DbErr::Conn(sea_orm::RuntimeErr::Internal(
-            format!("the lock file beside the SQLite database cannot be used: {error}"),
-        )))
+        StoreError::Unavailable(DbErr::Conn(RuntimeErr::Internal(format!(
+            "the lock file beside the SQLite database cannot be used: {error}"
+        ))))
     };
     let file = File::create(path).map_err(unavailable)?;
     match file.try_lock() {
