@@ -11,6 +11,7 @@
 
 mod call;
 mod context;
+mod gate;
 mod handle;
 mod lease;
 mod limiter;
@@ -30,7 +31,8 @@ mod worker;
 
 pub use call::{TestReport, Unreachable};
 pub use context::WorkerContext;
+pub use gate::{Pause, Trouble};
 pub use handle::ConnectionsHandle;
 pub(crate) use lease::keep_leases;
 pub use record::{ConnectionSnapshot, WorkerState};
-pub use services::{Pause, Service, Services};
+pub use services::{Service, Services};

@@ -5,10 +5,10 @@ use std::time::Duration;
 use super::context::WorkerContext;
 use super::services::Service;
 use crate::domain::{
-    EventContent, FailureCode, Flags, Jitter, LastSync, Mapping, Parts, RateScope, ReauthReason,
-    Stale, SyncFailure, Timestamp,
+    ConnectionId, EventContent, FailureCode, Flags, Jitter, LastSync, Mapping, Parts, RateScope,
+    ReauthReason, Stale, SyncFailure, Timestamp, Wait, WaitReason,
 };
-use crate::plan::{Plan, Verdict, absent, judge, live};
+use crate::plan::{Breaker, Heard, Plan, Verdict, absent, judge, live};
 use crate::provider::{Done, Wrote};
 use crate::store::{Claimed, JobEnd, Settlement};
 
@@ -27,13 +27,17 @@ pub(super) struct Asked {
 #[derive(Debug, Default)]
 pub(super) struct Tally {
     /// The connection must not call before.
-    pub(super) not_before: Option<Timestamp>,
+    pub(super) wait: Option<Wait>,
     pub(super) reauth: Option<ReauthReason>,
     pause: Option<(Timestamp, SyncFailure)>,
     /// The provider limits everybody until then.
     closed_until: Option<Timestamp>,
     succeeded: bool,
-    failed: bool,
+    /// Something was refused for a reason that makes sense.
+    refused: bool,
+    /// Something failed that may work later: in a way that speaks of an outage, or in another.
+    outage: bool,
+    trouble: bool,
     error: Option<String>,
 }
 
@@ -44,30 +48,46 @@ impl Tally {
         let mut tally = Self::default();
         if let Some(SyncFailure::RateLimited { until, .. }) = refused {
             let batch = now + OWN_LIMIT_PAUSE + jitter.spread(OWN_LIMIT_PAUSE);
-            tally.not_before = Some(until.map_or(batch, |until| until.max(batch)));
+            tally.wait_until(
+                until.map_or(batch, |until| until.max(batch)),
+                WaitReason::Limit,
+            );
         }
         tally
     }
 
-    /// Nothing succeeded, and something failed that may work later.
-    pub(super) fn is_fruitless(&self) -> bool {
-        self.failed && !self.succeeded
+    pub(super) fn heard(&self) -> Heard {
+        if self.succeeded || self.refused {
+            Heard::Sense
+        } else if self.trouble {
+            Heard::Trouble
+        } else if self.outage {
+            Heard::Outage
+        } else {
+            Heard::Nothing
+        }
     }
 
     /// Remembers a failure that the coach should see. Being limited is none.
     pub(super) fn note(&mut self, failure: &SyncFailure) {
         match failure {
-            SyncFailure::RateLimited { .. } | SyncFailure::StaleTarget(_) => {}
+            SyncFailure::RateLimited { .. } => {}
+            SyncFailure::StaleTarget(_) => self.refused = true,
             SyncFailure::Operator { .. } => {
                 let told = "The calendar service does not accept this installation for now; \
                             its operator has been told. Nothing is lost.";
                 self.error.get_or_insert_with(|| told.to_owned());
             }
-            SyncFailure::Retryable { .. } => {
-                self.failed = true;
+            SyncFailure::Retryable { code, .. } => {
+                if code.is_outage() {
+                    self.outage = true;
+                } else {
+                    self.trouble = true;
+                }
                 self.error.get_or_insert_with(|| failure.to_string());
             }
             SyncFailure::NeedsReauth(_) | SyncFailure::Permanent { .. } => {
+                self.refused = true;
                 self.error.get_or_insert_with(|| failure.to_string());
             }
         }
@@ -81,25 +101,33 @@ impl Tally {
         }
     }
 
-    pub(super) fn apply_to(&self, service: &Service) {
-        if let Some((until, failure)) = &self.pause {
-            tracing::error!(
-                provider = %service.api.kind(),
-                code = failure.code().as_str(),
-                error = %failure,
-                "the provider refuses our set-up; it is paused until the operator mends it"
-            );
-            service.pause(*until, failure);
-        } else if self.succeeded {
-            service.works();
-        }
+    /// Tells the provider's gate; answers whether it opened.
+    pub(super) fn apply_to(&self, service: &Service, who: ConnectionId, now: Timestamp) -> bool {
         if let Some(until) = self.closed_until {
-            service.close(until);
+            service.limit(until);
         }
+        let Some((until, failure)) = &self.pause else {
+            return service.heard(who, self.heard(), now);
+        };
+        tracing::error!(
+            provider = %service.api.kind(),
+            code = failure.code().as_str(),
+            error = %failure,
+            "the provider refuses our set-up; it is paused until the operator mends it"
+        );
+        service.refused(failure, *until, now);
+        false
     }
 
-    pub(super) fn wait_until(&mut self, until: Timestamp) {
-        self.not_before = Some(self.not_before.map_or(until, |before| before.max(until)));
+    pub(super) fn wait_until(&mut self, until: Timestamp, why: WaitReason) {
+        let wait = Wait { until, why };
+        self.wait = Some(self.wait.map_or(wait, |before| before.and(wait)));
+    }
+
+    /// The provider does not accept our set-up.
+    pub(super) fn pause(&mut self, until: Timestamp, failure: &SyncFailure) {
+        self.wait_until(until, WaitReason::SetUp);
+        self.pause = Some((until, failure.clone()));
     }
 }
 
@@ -108,6 +136,7 @@ pub(super) fn settlement(
     asked: Asked,
     answer: Option<Result<Done, SyncFailure>>,
     context: &WorkerContext,
+    breaker: &Breaker,
     now: Timestamp,
     tally: &mut Tally,
 ) -> Settlement {
@@ -128,6 +157,7 @@ pub(super) fn settlement(
                 &failure,
                 attempts,
                 context.backoff,
+                breaker,
                 now,
                 context.entropy.jitter(),
             );
@@ -224,8 +254,9 @@ fn failed(
             };
             (None, end)
         }
+        Verdict::WaitOut(at) => (None, waiting(at, Some(error))),
         Verdict::Wait { until, scope } => {
-            tally.wait_until(until);
+            tally.wait_until(until, WaitReason::Limit);
             if scope == RateScope::Provider {
                 tally.closed_until = tally.closed_until.max(Some(until));
             }
@@ -236,8 +267,7 @@ fn failed(
             (None, waiting(now, Some(error)))
         }
         Verdict::PauseProvider { until } => {
-            tally.wait_until(until);
-            tally.pause = Some((until, failure.clone()));
+            tally.pause(until, failure);
             (None, waiting(until, Some(error)))
         }
         Verdict::Replan(stale) => {

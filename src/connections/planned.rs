@@ -42,7 +42,9 @@ pub(super) fn planned_row(
         ..mapping
     });
     let mapping = intended.or_else(|| claimed.mapping.clone());
-    let change = change(&plan, mapping.as_ref());
+    // With sync off an event may still be cleaned of client details, but none comes back.
+    let put_back = claim.connection.settings.is_sync_enabled;
+    let change = change(&plan, mapping.as_ref(), put_back);
     Planned {
         claimed: claimed.clone(),
         plan,
@@ -52,7 +54,7 @@ pub(super) fn planned_row(
 }
 
 /// The plan in the provider's vocabulary; `None` if nothing is to be called.
-fn change(plan: &Plan, mapping: Option<&Mapping>) -> Option<Change> {
+fn change(plan: &Plan, mapping: Option<&Mapping>, put_back: bool) -> Option<Change> {
     let mapping = mapping?;
     let pushed_guest = mapping
         .pushed
@@ -71,11 +73,13 @@ fn change(plan: &Plan, mapping: Option<&Mapping>) -> Option<Change> {
             content: content.clone(),
             parts: *parts,
             pushed_guest,
+            put_back,
         }),
         Plan::Verify(content) => Some(Change::Verify {
             target: mapping.event_ref(),
             content: content.clone(),
             pushed_guest,
+            put_back,
         }),
         Plan::Delete | Plan::MoveAway => Some(Change::Delete {
             target: mapping.event_ref(),

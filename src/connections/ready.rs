@@ -9,8 +9,8 @@ use super::outcome::Tally;
 use super::round::{Hands, RoundEnd};
 use super::services::Service;
 use super::token::{NoToken, UNREADABLE};
-use crate::domain::{ConnectionId, ConnectionStatus, SyncFailure, Timestamp};
-use crate::plan::{Backoff, Verdict, judge};
+use crate::domain::{ConnectionId, ConnectionStatus, SyncFailure, Timestamp, Wait, WaitReason};
+use crate::plan::{Verdict, judge};
 use crate::security::Unreadable;
 use crate::store::{Claim, ClaimRequest, Lease, StoreError};
 
@@ -34,13 +34,14 @@ impl Hands {
         for _ in 0..TOKEN_READS {
             let now = context.clock.now();
             let claim = context.store.claim(self.request(context, now)).await?;
-            let Some(claim) = claim else {
+            let Some(mut claim) = claim else {
                 self.lease = None;
                 return Ok(Opened::Ended(RoundEnd::NotOurs));
             };
             self.lease = Some(claim.lease);
             self.provider = Some(claim.connection.provider);
-            self.not_before = claim.not_before;
+            self.wait = claim.wait;
+            self.breaker = claim.breaker;
             match claim.connection.status {
                 ConnectionStatus::Active => {}
                 ConnectionStatus::Quarantined => {
@@ -54,22 +55,21 @@ impl Hands {
             let Some(service) = context.services.get(&claim.connection.provider) else {
                 return self.unconfigured(context, claim).await.map(Opened::Ended);
             };
-            // A provider that failed is probed with one change, not with a full batch.
-            self.batch = match self.fruitless {
-                0 | 1 => service.api.max_batch(),
-                _ => 1,
-            };
-            if let Some(until) = claim.not_before.filter(|until| *until > now) {
-                return Ok(Opened::Ended(RoundEnd::Due(Some(until))));
-            }
-            if let Some(until) = service.closed_until(now) {
-                let until = until + spread(context);
-                let end = self.wait(context, claim, until).await?;
-                return Ok(Opened::Ended(end));
+            self.batch = service.api.max_batch();
+            claim.due.truncate(claim.breaker.batch(self.batch));
+            if let Some(wait) = claim.wait.filter(|wait| wait.until > now) {
+                return Ok(Opened::Ended(RoundEnd::Due(Some(wait.until))));
             }
             if claim.due.is_empty() && claim.due_at.is_none_or(|due_at| due_at > now) {
                 // Woken for nothing: leave no trace.
                 return Ok(Opened::Ended(RoundEnd::Due(claim.due_at)));
+            }
+            if !claim.due.is_empty()
+                && let Some(wait) = service.ask(self.connection_id, now)
+            {
+                let until = wait.until + spread(context);
+                let end = self.wait(context, claim, Wait { until, ..wait }).await?;
+                return Ok(Opened::Ended(end));
             }
             let stored_version = claim.tokens.as_ref().map(|tokens| tokens.version);
             if claim.due.is_empty()
@@ -105,7 +105,7 @@ impl Hands {
             connection_id: self.connection_id,
             node: context.node,
             lease_ttl: context.lease_ttl,
-            limit: self.batch,
+            limit: self.breaker.batch(self.batch),
             now,
             recover: self.recover,
         }
@@ -121,30 +121,21 @@ impl Hands {
         failure: &SyncFailure,
     ) -> Result<RoundEnd, StoreError> {
         let now = context.clock.now();
-        let verdict = judge(
-            failure,
-            self.fruitless,
-            endless(context.backoff),
-            now,
-            context.entropy.jitter(),
-        );
-        self.fruitless = self.fruitless.saturating_add(1);
         let mut tally = Tally::default();
         tally.note(failure);
-        match verdict {
-            Verdict::RetryAt(until) | Verdict::Wait { until, .. } => {
-                tally.not_before = Some(until);
-            }
+        let jitter = context.entropy.jitter();
+        match judge(failure, 0, context.backoff, &self.breaker, now, jitter) {
+            // How long is up to the breaker: it may be one sign-in service for everybody.
+            Verdict::RetryAt(_) | Verdict::WaitOut(_) => {}
+            Verdict::Wait { until, .. } => tally.wait_until(until, WaitReason::Limit),
             Verdict::AwaitReauth(reason) => tally.reauth = Some(reason),
-            Verdict::PauseProvider { until } => {
-                service.pause(until, failure);
-                tally.not_before = Some(until);
-            }
+            Verdict::PauseProvider { until } => tally.pause(until, failure),
             // Not said of a token; a later look does no harm.
             Verdict::Replan(_) | Verdict::GiveUp => {
-                tally.not_before = Some(now + TimeDelta::minutes(1));
+                tally.wait_until(now + TimeDelta::minutes(1), WaitReason::Outage);
             }
         }
+        self.hear(context, service, &mut tally, now);
         let due = self
             .settle(context, lease, settings_version, Vec::new(), tally, now)
             .await?;
@@ -155,12 +146,12 @@ impl Hands {
         &mut self,
         context: &WorkerContext,
         claim: Claim,
-        until: Timestamp,
+        wait: Wait,
     ) -> Result<RoundEnd, StoreError> {
         let (lease, settings_version) = (claim.lease, claim.connection.settings_version);
         claim.commit(&[], &[]).await?;
         let mut tally = Tally::default();
-        tally.not_before = Some(until);
+        tally.wait_until(wait.until, wait.why);
         let now = context.clock.now();
         let due = self
             .settle(context, lease, settings_version, Vec::new(), tally, now)
@@ -168,14 +159,16 @@ impl Hands {
         Ok(RoundEnd::Due(due))
     }
 
-    /// The operator switched the provider off: its work waits.
+    /// The operator switched the provider off: its work waits. The daemon that knows the provider again
+    /// ends the wait when it starts.
     async fn unconfigured(
         &mut self,
         context: &WorkerContext,
         claim: Claim,
     ) -> Result<RoundEnd, StoreError> {
         let until = context.clock.now() + TimeDelta::hours(1);
-        self.wait(context, claim, until).await
+        let why = WaitReason::NotConfigured;
+        self.wait(context, claim, Wait { until, why }).await
     }
 }
 
@@ -225,12 +218,4 @@ async fn reactivate(
         .await?;
     tracing::info!(connection.id = %id, "cool-down is over; the connection is tried again");
     Ok(RoundEnd::Due(Some(now)))
-}
-
-/// The backoff without its end: what concerns the connection is never given up.
-pub(super) fn endless(backoff: Backoff) -> Backoff {
-    Backoff {
-        max_attempts: i32::MAX,
-        ..backoff
-    }
 }

@@ -5,7 +5,6 @@
 //! next owner of the lease takes up.
 
 use std::sync::{Arc, OnceLock};
-use std::time::Duration;
 
 use super::context::WorkerContext;
 use super::limiter::ConnectionBudget;
@@ -14,12 +13,12 @@ use super::planned::{Planned, planned_row};
 use super::ready::Opened;
 use super::services::Service;
 use super::token::TokenKeeper;
-use crate::domain::{ConnectionId, FailureCode, Mapping, ProviderKind, SyncFailure, Timestamp};
+use crate::domain::{
+    ConnectionId, FailureCode, Mapping, ProviderKind, SyncFailure, Timestamp, Wait, WaitReason,
+};
+use crate::plan::{Breaker, Heard};
 use crate::provider::{Budget, Change, Done};
 use crate::store::{Claim, Lease, Settled, Settlement, StoreError};
-
-/// The longest a connection waits between rounds because nothing succeeded.
-const LONGEST_HOLD: Duration = Duration::from_secs(30);
 
 /// What a round leaves.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -36,17 +35,18 @@ pub(super) struct Hands {
     pub(super) tokens: TokenKeeper,
     /// Shared with the supervisor: a crash must not refill it.
     pub(super) budget: Arc<OnceLock<ConnectionBudget>>,
-    /// The most rows a round takes: what the provider takes at once.
+    /// The most rows a round takes: what the provider takes at once. A breaker makes it fewer.
     pub(super) batch: usize,
     pub(super) provider: Option<ProviderKind>,
     /// As stored.
-    pub(super) not_before: Option<Timestamp>,
+    pub(super) wait: Option<Wait>,
     pub(super) lease: Option<Lease>,
     /// Whether rows may be left that were taken and never settled.
     pub(super) recover: bool,
-    /// Rounds in a row in which nothing succeeded and something failed: their backoff is the
-    /// connection's.
-    pub(super) fruitless: i32,
+    /// As stored.
+    pub(super) breaker: Breaker,
+    /// This round showed that the provider is open again, for all.
+    pub(super) reopened: Option<ProviderKind>,
 }
 
 impl Hands {
@@ -99,36 +99,42 @@ impl Hands {
                     plan: row.plan,
                     mapping: row.mapping,
                 };
-                settlement(asked, answer, context, now, &mut tally)
+                settlement(asked, answer, context, &self.breaker, now, &mut tally)
             })
             .collect();
         for settlement in &settlements {
             context.metrics.settled(provider, &settlement.end);
         }
-        tally.apply_to(service);
-        self.hold_back(context, &mut tally, now);
+        self.hear(context, service, &mut tally, now);
         let due = self
             .settle(context, lease, settings_version, settlements, tally, now)
             .await?;
         Ok(RoundEnd::Due(due))
     }
 
-    /// While nothing succeeds, the connection waits between its rounds, however many rows are due: a
-    /// provider in trouble is probed, not hammered. Not for long, for it may be one bad row alone.
-    fn hold_back(&mut self, context: &WorkerContext, tally: &mut Tally, now: Timestamp) {
-        if !tally.is_fruitless() {
-            self.fruitless = 0;
-            return;
+    /// Tells the breakers, the connection's own and the provider's, how the round went. While nothing
+    /// succeeds, the connection waits between its rounds, however many rows are due: a provider in
+    /// trouble is probed, not hammered.
+    pub(super) fn hear(
+        &mut self,
+        context: &WorkerContext,
+        service: &Service,
+        tally: &mut Tally,
+        now: Timestamp,
+    ) {
+        let heard = tally.heard();
+        match heard {
+            Heard::Trouble | Heard::Outage => {
+                let jitter = context.entropy.jitter();
+                let hold = self.breaker.hold(context.backoff, now, jitter);
+                tally.wait_until(now + hold, WaitReason::Outage);
+            }
+            Heard::Sense | Heard::Nothing => {}
         }
-        let full = context
-            .backoff
-            .base
-            .saturating_mul(1 << self.fruitless.clamp(0, 20))
-            .min(context.backoff.cap)
-            .min(LONGEST_HOLD);
-        let hold = context.entropy.jitter().spread(full);
-        tally.wait_until(now + hold);
-        self.fruitless = self.fruitless.saturating_add(1);
+        self.breaker = self.breaker.after(heard, now);
+        if tally.apply_to(service, self.connection_id, now) {
+            self.reopened = Some(service.api.kind());
+        }
     }
 
     pub(super) fn budget(&self, context: &WorkerContext, service: &Service) -> ConnectionBudget {
@@ -174,12 +180,13 @@ impl Hands {
         tally: Tally,
         now: Timestamp,
     ) -> Result<Option<Timestamp>, StoreError> {
-        let not_before = tally.not_before;
+        let wait = tally.wait;
         let settled = Settled {
             lease,
             settings_version,
             settlements,
-            not_before,
+            wait,
+            breaker: self.breaker,
             reauth: tally
                 .reauth
                 .map(|reason| (self.tokens.seen_version(), reason.as_str().to_owned())),
@@ -189,7 +196,7 @@ impl Hands {
         };
         let due = context.store.settle(settled).await?;
         self.recover = false;
-        self.not_before = not_before;
+        self.wait = wait;
         Ok(due)
     }
 }

@@ -1,14 +1,16 @@
-//! The calendar services as the workers share them: client, sign-in client, limit, pause.
+//! The calendar services as the workers share them: client, sign-in client, limit, gate.
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use chrono::TimeDelta;
 
+use super::gate::{Gate, Trouble};
 use super::limiter::{ConnectionBudget, Limiter};
 use crate::config::Quota;
-use crate::domain::{Clock, FailureCode, ProviderKind, RateScope, SyncFailure, Timestamp};
+use crate::domain::{Clock, ConnectionId, ProviderKind, RateScope, SyncFailure, Timestamp, Wait};
 use crate::oauth::OAuthClient;
+use crate::plan::Heard;
 use crate::provider::CalendarProvider;
 
 /// One configured provider.
@@ -20,25 +22,6 @@ pub struct Service {
     account_quota: Quota,
     shared: Option<Arc<Limiter>>,
     gate: Mutex<Gate>,
-}
-
-/// How long the others wait for the one that probes.
-const PROBE_TURN: TimeDelta = TimeDelta::minutes(1);
-
-/// What holds everybody back.
-#[derive(Debug, Default)]
-struct Gate {
-    pause: Option<Pause>,
-    limited_until: Option<Timestamp>,
-}
-
-/// Our set-up at the provider is wrong: nobody calls it for a while, and no coach is to blame.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Pause {
-    pub until: Timestamp,
-    pub code: FailureCode,
-    /// For the operator.
-    pub detail: String,
 }
 
 impl Service {
@@ -77,44 +60,32 @@ impl Service {
         }
     }
 
-    /// Until when nobody calls the provider, if anybody should not.
-    ///
-    /// When a pause ends, the first to ask goes through as a probe, and the others wait another turn:
-    /// a secret that is still wrong is refused once, not once per connection.
-    pub(super) fn closed_until(&self, now: Timestamp) -> Option<Timestamp> {
-        let mut gate = self.lock();
-        if let Some(until) = gate.limited_until.filter(|until| *until > now) {
-            return Some(until);
-        }
-        let pause = gate.pause.as_mut()?;
-        if pause.until > now {
-            return Some(pause.until);
-        }
-        pause.until = now + PROBE_TURN;
-        None
+    /// Whether `who` has to wait with everybody else; see [`Gate`].
+    pub(super) fn ask(&self, who: ConnectionId, now: Timestamp) -> Option<Wait> {
+        self.lock().ask(who, now)
     }
 
-    /// Why the provider was paused, until a call succeeds again.
-    pub fn trouble(&self) -> Option<Pause> {
-        self.lock().pause.clone()
+    /// Takes note of a round; answers whether the provider is open again by it.
+    pub(super) fn heard(&self, who: ConnectionId, heard: Heard, now: Timestamp) -> bool {
+        self.lock().heard(who, heard, now)
+    }
+
+    /// Why nobody but probes calls the provider, until a call succeeds again.
+    pub fn trouble(&self) -> Option<Trouble> {
+        self.lock().trouble()
     }
 
     /// The provider limits everybody until then.
-    pub(super) fn close(&self, until: Timestamp) {
-        let mut gate = self.lock();
-        gate.limited_until = gate.limited_until.max(Some(until));
+    pub(super) fn limit(&self, until: Timestamp) {
+        self.lock().limit(until);
     }
 
-    pub(super) fn pause(&self, until: Timestamp, failure: &SyncFailure) {
-        self.lock().pause = Some(Pause {
-            until,
-            code: failure.code(),
-            detail: failure.to_string(),
-        });
+    pub(super) fn refused(&self, failure: &SyncFailure, until: Timestamp, now: Timestamp) {
+        self.lock().refused(failure, until, now);
     }
 
-    pub(super) fn works(&self) {
-        self.lock().pause = None;
+    pub(crate) fn clock_was_set_back(&self, by: TimeDelta) {
+        self.lock().clock_was_set_back(by);
     }
 
     fn lock(&self) -> MutexGuard<'_, Gate> {

@@ -16,7 +16,8 @@ use super::limiter::ConnectionBudget;
 use super::record::{Record, WorkerState};
 use super::round::{Hands, RoundEnd};
 use super::token::TokenKeeper;
-use crate::domain::{ConnectionId, Timestamp};
+use crate::domain::{ConnectionId, ProviderKind, Timestamp, WaitReason};
+use crate::plan::Breaker;
 use crate::queue::PollerHandle;
 use crate::store::StoreError;
 
@@ -61,10 +62,11 @@ pub(super) async fn spawn(
         budget: args.budget,
         batch: 1,
         provider: None,
-        not_before: None,
+        wait: None,
         lease: None,
         recover: true,
-        fruitless: 0,
+        breaker: Breaker::default(),
+        reopened: None,
     };
     let (actor, _) = Actor::spawn_linked(None, worker, hands, supervisor).await?;
     Ok(actor)
@@ -127,6 +129,9 @@ impl Worker {
             Ok(end) => end,
             Err(error) => return self.database_trouble(error, hands),
         };
+        if let Some(provider) = hands.reopened.take() {
+            self.reopened(provider).await;
+        }
         let now = self.context.clock.now();
         match end {
             RoundEnd::NotOurs => self.record.enter(WorkerState::ElsewhereOwned, now),
@@ -142,6 +147,25 @@ impl Worker {
             }
         }
         Ok(())
+    }
+
+    /// The provider works again: whoever waits for that looks, a few at a time.
+    async fn reopened(&self, provider: ProviderKind) {
+        tracing::info!(provider = %provider, "the provider works again");
+        let now = self.context.clock.now();
+        for why in [WaitReason::Outage, WaitReason::SetUp] {
+            match self.context.store.end_waits(provider, why, now).await {
+                Ok(woken) => {
+                    for due in woken {
+                        self.poller.due(due.connection_id, due.due_at);
+                    }
+                }
+                // They end by themselves, some minutes later.
+                Err(error) => {
+                    tracing::warn!(provider = %provider, error = %error, "waits were not ended");
+                }
+            }
+        }
     }
 
     fn look_again(&self, myself: &ActorRef<WorkerMsg>) {
@@ -188,7 +212,7 @@ impl Worker {
     fn note_due(&self, due: Option<Timestamp>, hands: &Hands) {
         self.record.update(|record| {
             record.provider = hands.provider;
-            record.not_before = hands.not_before;
+            record.not_before = hands.wait.map(|wait| wait.until);
             record.due_at = due;
             record.lease_epoch = hands.lease.map(|lease| lease.epoch);
             record.last_error = None;

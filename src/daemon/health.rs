@@ -3,7 +3,7 @@
 use super::ports::Ports;
 use crate::api::UtcTime;
 use crate::api::ports::{ActorReport, ActorState, LimiterReport, Readiness, ReadyPart};
-use crate::connections::{ConnectionSnapshot, WorkerState};
+use crate::connections::{ConnectionSnapshot, Trouble, WorkerState};
 use crate::domain::Timestamp;
 
 /// Connections set aside that one answer lists.
@@ -25,11 +25,23 @@ pub(super) async fn ready(ports: &Ports) -> Readiness {
         let name = format!("provider_{kind}");
         let (ok, detail) = match service.trouble() {
             None => (true, "configured".to_owned()),
-            Some(pause) => {
+            Some(Trouble::SetUp(pause)) => {
                 let until = pause.until.max(now);
                 let code = pause.code.as_str();
                 let detail = pause.detail;
                 (false, format!("paused until {until} ({code}): {detail}"))
+            }
+            // Said, but no reason to take this daemon out of service: it is well, takes changes, and
+            // another in its place would do no better.
+            Some(Trouble::Outage {
+                since,
+                next_probe_at,
+            }) => {
+                let next = next_probe_at.max(now);
+                (
+                    true,
+                    format!("in an outage, seen since {since}; next probe {next}; nothing is lost"),
+                )
             }
         };
         parts.push(ReadyPart { name, ok, detail });

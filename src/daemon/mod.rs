@@ -23,7 +23,7 @@ use crate::api::{self, ApiState};
 use crate::config::Config;
 use crate::connections::{ConnectionsHandle, WorkerContext, keep_leases};
 use crate::dashboard;
-use crate::domain::{Clock, Entropy, NodeId, SystemClock, SystemEntropy};
+use crate::domain::{Clock, Entropy, NodeId, SystemClock, SystemEntropy, WaitReason};
 use crate::health::Metrics;
 use crate::housekeeper::HousekeeperHandle;
 use crate::oauth::{AllowedOrigins, ConnectFlow, ReturnAddress, SignInProvider};
@@ -101,6 +101,11 @@ impl Daemon {
         let address = listener.local_addr().unwrap_or(config.http.bind_address);
         let http = http::client()?;
         let context = Arc::new(worker_context(&config, store, &http, &clock, &entropy));
+        for provider in context.services.keys().copied() {
+            // Who waited for this provider to be configured.
+            let (why, now) = (WaitReason::NotConfigured, clock.now());
+            context.store.end_waits(provider, why, now).await?;
+        }
 
         let stop_leases = CancellationToken::new();
         let leases = tokio::spawn(keep_leases(context.clone(), stop_leases.clone()));

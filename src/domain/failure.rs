@@ -62,7 +62,6 @@ pub enum FailureCode {
     BadAnswer,
     Conflict,
     RateLimited,
-    QuotaExceeded,
     ReauthRequired,
     EventChanged,
     InvalidEvent,
@@ -74,7 +73,6 @@ pub enum FailureCode {
     ClientRejected,
     RequestRejected,
     ApiDisabled,
-    ProviderNotConfigured,
     Internal,
 }
 
@@ -87,7 +85,6 @@ impl FailureCode {
             Self::BadAnswer => "bad_answer",
             Self::Conflict => "conflict",
             Self::RateLimited => "rate_limited",
-            Self::QuotaExceeded => "quota_exceeded",
             Self::ReauthRequired => "reauth_required",
             Self::EventChanged => "event_changed",
             Self::InvalidEvent => "invalid_event",
@@ -99,8 +96,30 @@ impl FailureCode {
             Self::ClientRejected => "client_rejected",
             Self::RequestRejected => "request_rejected",
             Self::ApiDisabled => "api_disabled",
-            Self::ProviderNotConfigured => "provider_not_configured",
             Self::Internal => "internal",
+        }
+    }
+
+    /// Whether a failure that passes says that the provider as such is in trouble: it cannot be
+    /// reached, does not answer, or not sensibly. What it says about one event or calendar is no
+    /// outage.
+    pub fn is_outage(self) -> bool {
+        match self {
+            Self::Network | Self::Timeout | Self::ServerError | Self::BadAnswer => true,
+            Self::Conflict
+            | Self::RateLimited
+            | Self::ReauthRequired
+            | Self::EventChanged
+            | Self::InvalidEvent
+            | Self::EventTooLarge
+            | Self::CalendarNotFound
+            | Self::CalendarReadOnly
+            | Self::NoCalendarService
+            | Self::MailboxFull
+            | Self::ClientRejected
+            | Self::RequestRejected
+            | Self::ApiDisabled
+            | Self::Internal => false,
         }
     }
 }

@@ -15,6 +15,7 @@ mod id;
 mod job;
 mod mapping;
 mod provider;
+mod wait;
 
 pub use appointment::{
     Appointment, AppointmentStatus, Client, InvalidAppointment, MAX_APPOINTMENT_HOURS,
@@ -33,3 +34,4 @@ pub use id::{
 pub use job::{Flags, JobStatus, Operation, Priority};
 pub use mapping::{CreateKey, EventRef, Generation, Mapping, MappingState};
 pub use provider::{ProviderKind, UnknownProvider};
+pub use wait::{Wait, WaitReason};

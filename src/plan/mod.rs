@@ -1,10 +1,12 @@
 //! Pure decisions: plain values in, plain values out.
 //!
 //! Owns what an event should show ([`compose`]), what to do next about one appointment in one
-//! calendar ([`plan`]), what a failure leads to ([`judge`]), what a report changes ([`receive`]) and
+//! calendar ([`plan`]), what a failure leads to ([`judge`]), what an outage costs
+//! ([`Breaker`]), what a report changes ([`receive`]) and
 //! when a crashed worker comes back ([`restart()`]). No I/O, no clock, no randomness: each is handed
 //! in, so the same state always leads to the same answer, in steady state and after a crash alike.
 
+mod breaker;
 mod content;
 mod event;
 mod explain;
@@ -14,6 +16,7 @@ mod restart;
 mod retry;
 mod template;
 
+pub use breaker::{Breaker, Heard, Outage};
 pub use content::compose;
 pub use event::{Plan, Situation, WhyNot, plan};
 pub use explain::{Explanation, OpenWork, Standing, SyncState, explain};

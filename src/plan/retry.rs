@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use chrono::TimeDelta;
 
+use super::Breaker;
 use crate::domain::{Jitter, RateScope, ReauthReason, Stale, SyncFailure, Timestamp};
 
 /// The delays between attempts.
@@ -27,6 +28,8 @@ const UNSAID_LIMIT: TimeDelta = TimeDelta::seconds(10);
 pub enum Verdict {
     /// Try again then; the attempt counts.
     RetryAt(Timestamp),
+    /// Try again then; the attempt does not count, for an outage must not take the last one.
+    WaitOut(Timestamp),
     /// Nobody in `scope` calls before `until`; no attempt is counted.
     Wait { until: Timestamp, scope: RateScope },
     /// The connection waits for its coach; the job is kept and no attempt is counted.
@@ -42,15 +45,19 @@ pub enum Verdict {
 /// `failed_attempts` counts those before this one.
 ///
 /// Never schedules in the past, never before the provider's own "until", never further ahead than
-/// the cap when the provider said nothing.
+/// the cap when the provider said nothing. `breaker` is the connection's as it was before this round.
 pub fn judge(
     failure: &SyncFailure,
     failed_attempts: i32,
     backoff: Backoff,
+    breaker: &Breaker,
     now: Timestamp,
     jitter: Jitter,
 ) -> Verdict {
     match failure {
+        SyncFailure::Retryable { code, .. } if code.is_outage() => {
+            in_outage(failed_attempts, backoff, breaker, now, jitter)
+        }
         SyncFailure::Retryable { .. } => later(failed_attempts, backoff, now, jitter),
         SyncFailure::RateLimited { until, scope } => {
             let earliest = until.unwrap_or(now + UNSAID_LIMIT).max(now);
@@ -82,6 +89,28 @@ fn later(failed_attempts: i32, backoff: Backoff, now: Timestamp, jitter: Jitter)
     }
 }
 
+/// As [`later`], but no later than the outage's probes, and without the end.
+fn in_outage(
+    failed_attempts: i32,
+    backoff: Backoff,
+    breaker: &Breaker,
+    now: Timestamp,
+    jitter: Jitter,
+) -> Verdict {
+    let backoff = Backoff {
+        cap: breaker
+            .longest_delay(now)
+            .map_or(backoff.cap, |longest| longest.min(backoff.cap)),
+        ..backoff
+    };
+    match later(failed_attempts, backoff, now, jitter) {
+        Verdict::GiveUp if breaker.spares(now) => {
+            Verdict::WaitOut(now + delay(backoff, failed_attempts, jitter))
+        }
+        verdict => verdict,
+    }
+}
+
 fn delay(backoff: Backoff, failed_attempts: i32, jitter: Jitter) -> TimeDelta {
     let doublings = u32::try_from(failed_attempts).unwrap_or(0).min(30);
     let full = backoff.base.saturating_mul(1 << doublings).min(backoff.cap);
@@ -96,6 +125,7 @@ fn from_std(duration: Duration) -> TimeDelta {
 mod tests {
     use super::*;
     use crate::domain::FailureCode;
+    use crate::plan::Outage;
     use proptest::prelude::*;
 
     const BACKOFF: Backoff = Backoff {
@@ -123,8 +153,41 @@ mod tests {
             until: Some(until),
             scope: RateScope::Connection,
         };
-        let verdict = judge(&failure, 79, BACKOFF, now(), Jitter(0));
+        let verdict = judge(&failure, 79, BACKOFF, &Breaker::default(), now(), Jitter(0));
         assert!(matches!(verdict, Verdict::Wait { until: at, .. } if at >= until));
+    }
+
+    /// In an outage for `age`, without a success.
+    fn down_for(age: TimeDelta) -> Breaker {
+        Breaker {
+            fruitless: 9,
+            outage: Some(Outage {
+                since: now() - age,
+                seen_at: now(),
+            }),
+        }
+    }
+
+    #[test]
+    fn an_outage_takes_no_last_attempt_and_delays_nothing_beyond_its_end() {
+        let failure = SyncFailure::retryable(FailureCode::Timeout, "silence");
+        let verdict = |attempts, age| {
+            let breaker = down_for(age);
+            judge(&failure, attempts, BACKOFF, &breaker, now(), Jitter(0))
+        };
+        let soon = now() + TimeDelta::minutes(5);
+        assert_eq!(verdict(20, TimeDelta::hours(1)), Verdict::RetryAt(soon));
+        assert_eq!(verdict(79, TimeDelta::hours(72)), Verdict::WaitOut(soon));
+        assert_eq!(verdict(79, TimeDelta::minutes(5)), Verdict::GiveUp);
+        assert_eq!(verdict(79, TimeDelta::hours(74)), Verdict::GiveUp);
+    }
+
+    #[test]
+    fn an_outage_excuses_only_what_it_may_have_caused() {
+        let breaker = down_for(TimeDelta::hours(1));
+        let conflict = SyncFailure::retryable(FailureCode::Conflict, "another change");
+        let verdict = judge(&conflict, 79, BACKOFF, &breaker, now(), Jitter(0));
+        assert_eq!(verdict, Verdict::GiveUp);
     }
 
     proptest! {
@@ -133,7 +196,7 @@ mod tests {
             attempt in 0..200_i32, jitter in any::<u32>(),
         ) {
             let failure = SyncFailure::retryable(FailureCode::Network, "off");
-            match judge(&failure, attempt, BACKOFF, now(), Jitter(jitter)) {
+            match judge(&failure, attempt, BACKOFF, &Breaker::default(), now(), Jitter(jitter)) {
                 Verdict::RetryAt(at) => {
                     prop_assert!(attempt < 79);
                     prop_assert!(at > now());

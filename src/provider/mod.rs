@@ -53,7 +53,7 @@ pub enum Change {
         /// An earlier attempt with this key may have landed, perhaps with other content.
         unsure: bool,
     },
-    /// Write our parts into an event that should exist; put it back if the coach removed it.
+    /// Write our parts into an event that should exist.
     Update {
         target: EventRef,
         content: EventContent,
@@ -61,12 +61,16 @@ pub enum Change {
         /// Fingerprint of the guest we pushed last, or may have: the only guest that is ours to
         /// remove.
         pushed_guest: Option<Fingerprint>,
+        /// Whether an event that the coach removed is put back, where the provider can; otherwise it
+        /// is reported as gone.
+        put_back: bool,
     },
     /// Look at the event. Untouched since our last write: done. Else as `Update` of all parts.
     Verify {
         target: EventRef,
         content: EventContent,
         pushed_guest: Option<Fingerprint>,
+        put_back: bool,
     },
     /// Remove the event, and any other that carries its key. Gone already is success.
     Delete { target: EventRef },

@@ -248,6 +248,9 @@ impl Poller {
                 // Seen again at the next poll.
                 return;
             }
+            for service in self.context.services.values() {
+                service.clock_was_set_back(by);
+            }
         }
         state.clock_origin = Some(origin);
     }

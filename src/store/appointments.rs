@@ -174,7 +174,7 @@ impl Store {
             .into_iter()
             .map(|row| (row.connection_id, row.into()))
             .collect();
-        let mut jobs: HashMap<ConnectionId, Job> = job::Entity::find()
+        let mut jobs: Vec<Job> = job::Entity::find()
             .filter(job::Column::AppointmentId.eq(id))
             .filter(job::Column::Status.is_in([
                 JobStatus::Pending,
@@ -184,7 +184,12 @@ impl Store {
             .all(&self.read)
             .await?
             .into_iter()
-            .map(|row| (row.connection_id, row.into()))
+            .map(Job::from)
+            .collect();
+        super::jobs::put_off(&self.read, &mut jobs).await?;
+        let mut jobs: HashMap<ConnectionId, Job> = jobs
+            .into_iter()
+            .map(|job| (job.connection_id, job))
             .collect();
         let connections = connection::Entity::find()
             .filter(

@@ -19,8 +19,9 @@ use super::sql::Sql;
 use super::{Job, Lease, Store, StoreError, leases, tokens};
 use crate::domain::{
     Appointment, AppointmentId, Connection, ConnectionId, JobId, Mapping, NodeId, Priority,
-    Timestamp,
+    Timestamp, Wait,
 };
+use crate::plan::Breaker;
 
 /// What a worker asks for.
 #[derive(Clone, Copy, Debug)]
@@ -43,7 +44,8 @@ pub struct Claim {
     pub connection: Connection,
     pub tokens: Option<tokens::StoredTokens>,
     pub due: Vec<Claimed>,
-    pub not_before: Option<Timestamp>,
+    pub wait: Option<Wait>,
+    pub breaker: Breaker,
     /// When the connection was due, before this claim.
     pub due_at: Option<Timestamp>,
     now: Timestamp,
@@ -100,7 +102,11 @@ impl Store {
             connection: row.try_into()?,
             tokens,
             due: with_context(&tx, connection_id, due).await?,
-            not_before: before.as_ref().and_then(|before| before.not_before),
+            wait: before.as_ref().and_then(lease::Model::wait),
+            breaker: before
+                .as_ref()
+                .map(lease::Model::breaker)
+                .unwrap_or_default(),
             due_at: before.and_then(|before| before.due_at),
             now,
             tx,

@@ -110,7 +110,7 @@ async fn revive(
         .await?;
     // Whatever held the connection back held back the access it had then.
     Sql::on(db)
-        .text("UPDATE connection_leases SET not_before = NULL WHERE connection_id = ")
+        .text("UPDATE connection_leases SET not_before = NULL, wait_reason = NULL, fruitless_rounds = 0, outage_since = NULL, outage_seen_at = NULL WHERE connection_id = ")
         .value(id)
         .execute(db)
         .await?;

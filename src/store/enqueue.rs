@@ -133,6 +133,21 @@ pub(super) async fn full_sync(
         ..order
     };
     let queued = enqueue(db, Pairs::FullSync(connection_id), order).await?;
+    if running.is_some() {
+        // What is queued again is not done, and its earlier row would count it twice.
+        Sql::on(db)
+            .text(
+                "UPDATE calendar_sync_queue SET sync_id = NULL \
+                 WHERE status IN ('processing', 'completed', 'cancelled') \
+                 AND EXISTS (SELECT 1 FROM calendar_sync_queue anew WHERE anew.status = 'pending' \
+                   AND anew.sync_id = calendar_sync_queue.sync_id \
+                   AND anew.connection_id = calendar_sync_queue.connection_id \
+                   AND anew.appointment_id = calendar_sync_queue.appointment_id) AND sync_id = ",
+            )
+            .value(sync_id)
+            .execute(db)
+            .await?;
+    }
     if running.is_none() {
         let status = if queued == 0 {
             "completed"

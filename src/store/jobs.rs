@@ -1,11 +1,18 @@
 //! The queue as operators and coaches see it, and the replay of failed jobs.
+//!
+//! A connection that waits as a whole (a limit, an outage) waits in its lease row: writing a new time
+//! into each of its rows, perhaps a hundred thousand, at every wait is out of the question. The column
+//! `scheduled_for` is therefore a time before which the row is not tried; together with the
+//! connection's `not_before` it says when it is. What is answered here is the later of the two.
+
+use std::collections::{BTreeSet, HashMap};
 
 use sea_orm::{
     ColumnTrait, Condition, ConnectionTrait, EntityTrait, ExprTrait, QueryFilter, QueryOrder,
     QuerySelect, TryGetable,
 };
 
-use super::entity::job;
+use super::entity::{job, lease};
 use super::sql::Sql;
 use super::{Store, StoreError, enqueue};
 use crate::domain::{AppointmentId, ConnectionId, Flags, JobId, JobStatus, Operation, Timestamp};
@@ -80,6 +87,7 @@ impl Store {
             .into_iter()
             .map(Job::from)
             .collect();
+        put_off(&self.read, &mut jobs).await?;
         let page = usize::try_from(limit).unwrap_or(usize::MAX);
         let more = jobs.len() > page;
         jobs.truncate(page);
@@ -172,4 +180,31 @@ impl Store {
         tx.commit().await?;
         Ok((revived, connections))
     }
+}
+
+/// A pending job is tried no earlier than its connection may call.
+pub(super) async fn put_off(db: &impl ConnectionTrait, jobs: &mut [Job]) -> Result<(), StoreError> {
+    let pending = |job: &Job| job.status == JobStatus::Pending;
+    let connections: BTreeSet<_> = jobs
+        .iter()
+        .filter(|job| pending(job))
+        .map(|job| job.connection_id)
+        .collect();
+    if connections.is_empty() {
+        return Ok(());
+    }
+    let waiting: HashMap<ConnectionId, Timestamp> = lease::Entity::find()
+        .filter(lease::Column::ConnectionId.is_in(connections))
+        .filter(lease::Column::NotBefore.is_not_null())
+        .all(db)
+        .await?
+        .into_iter()
+        .filter_map(|row| Some((row.connection_id, row.not_before?)))
+        .collect();
+    for job in jobs.iter_mut().filter(|job| pending(job)) {
+        if let Some(until) = waiting.get(&job.connection_id) {
+            job.scheduled_for = std::cmp::max(job.scheduled_for, *until);
+        }
+    }
+    Ok(())
 }

@@ -13,7 +13,8 @@ use super::entity::lease;
 use super::patience::in_time;
 use super::sql::Sql;
 use super::{Store, StoreError};
-use crate::domain::{ConnectionId, NodeId, Timestamp};
+use crate::domain::{ConnectionId, NodeId, Timestamp, Wait};
+use crate::plan::Breaker;
 
 /// The right of one node to act for one connection.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -202,7 +203,8 @@ pub(super) async fn fence(db: &impl ConnectionTrait, lease: Lease) -> Result<(),
 pub(super) async fn reschedule(
     db: &impl ConnectionTrait,
     connection_id: ConnectionId,
-    not_before: Option<Timestamp>,
+    wait: Option<Wait>,
+    breaker: Breaker,
 ) -> Result<Option<Timestamp>, StoreError> {
     let earliest = Sql::on(db)
         .text(
@@ -220,10 +222,19 @@ pub(super) async fn reschedule(
         }
         None => None,
     };
-    let due = earliest.map(|at| not_before.map_or(at, |until| until.max(at)));
+    let due = earliest.map(|at| wait.map_or(at, |wait| wait.until.max(at)));
+    let outage = breaker.outage;
     Sql::on(db)
         .text("UPDATE connection_leases SET not_before = ")
-        .value(not_before)
+        .value(wait.map(|wait| wait.until))
+        .text(", wait_reason = ")
+        .value(wait.map(|wait| wait.why))
+        .text(", fruitless_rounds = ")
+        .value(breaker.fruitless)
+        .text(", outage_since = ")
+        .value(outage.map(|outage| outage.since))
+        .text(", outage_seen_at = ")
+        .value(outage.map(|outage| outage.seen_at))
         .text(", due_at = ")
         .value(due)
         .text(" WHERE connection_id = ")

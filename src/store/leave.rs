@@ -34,7 +34,7 @@ impl Store {
             .execute(&tx)
             .await?;
         Sql::on(&tx)
-            .text("UPDATE connection_leases SET node = NULL, expires_at = NULL, epoch = epoch + 1, due_at = NULL, not_before = NULL WHERE connection_id = ")
+            .text("UPDATE connection_leases SET node = NULL, expires_at = NULL, epoch = epoch + 1, due_at = NULL, not_before = NULL, wait_reason = NULL, fruitless_rounds = 0, outage_since = NULL, outage_seen_at = NULL WHERE connection_id = ")
             .value(id)
             .execute(&tx)
             .await?;

@@ -20,6 +20,7 @@
 //! them all; the locks above are then free.
 
 mod appointments;
+mod checkpoint;
 mod claim;
 mod connect;
 mod connections;
@@ -40,6 +41,7 @@ mod sql;
 mod status;
 mod time;
 mod tokens;
+mod waits;
 
 pub use appointments::{AppointmentPage, EventStatus, Intake, PageRequest};
 pub use claim::{Claim, ClaimRequest, Claimed};

@@ -6,9 +6,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use migration::{Migrator, MigratorTrait};
-use sea_orm::sqlx;
 use sea_orm::sqlx::postgres::PgPoolOptions;
 use sea_orm::sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqliteSynchronous};
+use sea_orm::sqlx::{self, Connection};
 use sea_orm::{
     ConnectOptions, ConnectionTrait, Database, DatabaseConnection, DatabaseTransaction, DbBackend,
     DbErr, RuntimeErr, SqliteTransactionMode, Statement, TransactionOptions, TransactionTrait,
@@ -17,6 +17,7 @@ use secrecy::{ExposeSecret, SecretString};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use super::StoreError;
+use super::checkpoint::{Checkpoints, LAST_RESORT_PAGES};
 use super::patience::in_time;
 
 /// How long a statement waits for another process that writes to the same SQLite file.
@@ -39,6 +40,10 @@ const RETURN_TIMEOUT: Duration = Duration::from_secs(3);
 /// that was demoted and only reads.
 const OLDEST_CONNECTION: Duration = Duration::from_secs(300);
 const SQLITE_READERS: u32 = 4;
+/// KiB of pages the writer keeps in memory. SQLite's own 2 MiB are fewer than the upper pages of the
+/// queue's indexes once a backlog is there, and every transaction would read them anew.
+const SQLITE_WRITER_CACHE: u32 = 64 * 1024;
+const SQLITE_READER_CACHE: u32 = 8 * 1024;
 const POSTGRES_CONNECTIONS: u32 = 16;
 
 /// Any number, as long as it stays the same.
@@ -56,6 +61,8 @@ pub struct Store {
     pub(super) write: DatabaseConnection,
     /// Claims and settles under way, see [`ROUNDS_AT_ONCE`].
     rounds: Arc<Semaphore>,
+    /// Of a SQLite file.
+    checkpoints: Option<Arc<Checkpoints>>,
     /// Held while a daemon uses a SQLite file; released by the system even after kill -9.
     _lock: Option<Arc<File>>,
 }
@@ -96,21 +103,23 @@ impl Store {
     pub async fn open_beside(url: &SecretString) -> Result<Self, StoreError> {
         let (read, write) = if url.expose_secret().starts_with("sqlite:") {
             // One writer: transactions queue in the pool instead of failing as busy.
-            let write = Database::connect(sqlite(url, 1)).await?;
+            let write = Database::connect(sqlite(url, 1, SQLITE_WRITER_CACHE)).await?;
             let read = if is_in_memory(url) {
                 write.clone()
             } else {
-                Database::connect(sqlite(url, SQLITE_READERS)).await?
+                Database::connect(sqlite(url, SQLITE_READERS, SQLITE_READER_CACHE)).await?
             };
             (read, write)
         } else {
             let pool = Database::connect(postgres(url)).await?;
             (pool.clone(), pool)
         };
+        let checkpoints = sqlite_file(url).map(|_| Arc::new(Checkpoints::through(read.clone())));
         Ok(Self {
             read,
             write,
             rounds: Arc::new(Semaphore::new(ROUNDS_AT_ONCE)),
+            checkpoints,
             _lock: None,
         })
     }
@@ -227,6 +236,9 @@ impl Store {
             sqlite_transaction_mode: Some(SqliteTransactionMode::Immediate),
             ..TransactionOptions::default()
         };
+        if let Some(checkpoints) = &self.checkpoints {
+            checkpoints.transaction_begins();
+        }
         Ok(self.write.begin_with_options(options).await?)
     }
 
@@ -285,7 +297,7 @@ fn postgres(url: &SecretString) -> ConnectOptions {
     options
 }
 
-fn sqlite(url: &SecretString, connections: u32) -> ConnectOptions {
+fn sqlite(url: &SecretString, connections: u32, cache_kib: u32) -> ConnectOptions {
     let mut options = options(url, connections);
     options
         .min_connections(1)
@@ -294,8 +306,16 @@ fn sqlite(url: &SecretString, connections: u32) -> ConnectOptions {
         .idle_timeout(None)
         .max_lifetime(None)
         .test_before_acquire(false)
-        .map_sqlx_sqlite_opts(|options: SqliteConnectOptions| {
+        // When a commit fails for want of room, SQLite has ended the transaction by itself, and the
+        // driver still counts it as open: what follows would be a part of a transaction that nobody
+        // ever commits, and be acknowledged all the same. Such a connection is replaced.
+        .map_sqlx_sqlite_before_acquire(|connection, _| {
+            Box::pin(async move { Ok(!connection.is_in_transaction()) })
+        })
+        .map_sqlx_sqlite_opts(move |options: SqliteConnectOptions| {
             options
+                .pragma("cache_size", format!("-{cache_kib}"))
+                .pragma("wal_autocheckpoint", LAST_RESORT_PAGES.to_string())
                 .journal_mode(SqliteJournalMode::Wal)
                 // An answered change survives a power cut, not only a crash.
                 .synchronous(SqliteSynchronous::Full)

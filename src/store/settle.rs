@@ -10,7 +10,9 @@ use super::sql::Sql;
 use super::{Lease, Store, StoreError, claim, erased, leases};
 use crate::domain::{
     AppointmentId, ConnectionId, FailureCode, Flags, JobId, LastSync, Mapping, Priority, Timestamp,
+    Wait,
 };
+use crate::plan::Breaker;
 
 /// How one job ends, for now.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -49,7 +51,9 @@ pub struct Settled {
     pub settings_version: i64,
     pub settlements: Vec<Settlement>,
     /// The connection must not call its provider before.
-    pub not_before: Option<Timestamp>,
+    pub wait: Option<Wait>,
+    /// As it is after the round.
+    pub breaker: Breaker,
     /// The grant behind the tokens of this version is refused, with the reason for the coach.
     pub reauth: Option<(i64, String)>,
     /// `None` if the provider was not asked for anything.
@@ -106,7 +110,7 @@ impl Store {
             .map(|settlement| settlement.appointment_id)
             .collect();
         erased::forget(&tx, Some(&leaving)).await?;
-        let due = leases::reschedule(&tx, connection_id, settled.not_before).await?;
+        let due = leases::reschedule(&tx, connection_id, settled.wait, settled.breaker).await?;
         tx.commit().await?;
         Ok(due)
     }

@@ -97,13 +97,15 @@ impl Store {
             .limit(RECENT_JOBS)
             .all(&self.read)
             .await?;
+        let mut recent_jobs: Vec<Job> = recent_jobs.into_iter().map(Job::from).collect();
+        super::jobs::put_off(&self.read, &mut recent_jobs).await?;
         Ok(SyncStatus {
             pending: of(&counts, JobStatus::Pending),
             processing: of(&counts, JobStatus::Processing),
             failed: of(&counts, JobStatus::Failed),
             synced,
             current: self.sync_progress(id).await?,
-            recent_jobs: recent_jobs.into_iter().map(Job::from).collect(),
+            recent_jobs,
         })
     }
 

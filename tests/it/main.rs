@@ -11,6 +11,7 @@ mod faults;
 mod intake;
 mod isolation;
 mod migrations;
+mod outage;
 mod privacy;
 mod rate_limits;
 mod refresh_and_reauth;

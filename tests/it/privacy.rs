@@ -1,12 +1,12 @@
 //! Client details leave only while they are switched on, and what left is taken back.
 
 use calendar_integration::domain::ProviderKind;
-use calendar_integration::simulator::{EffectKind, LiveEvent};
+use calendar_integration::simulator::{CoachEdit, EffectKind, LiveEvent};
 use chrono::TimeDelta;
 use serde_json::json;
 use uuid::Uuid;
 
-use crate::support::{Api, COACH_EMAIL, Session, Setup, TestDaemon};
+use crate::support::{Api, COACH_EMAIL, Session, Setup, TestDaemon, eventually, until};
 
 fn with_details(coach: Uuid, daemon: &TestDaemon) -> Session {
     Session {
@@ -141,6 +141,76 @@ async fn a_client_who_changes_leaves_the_guest_list() {
             })
             .await;
     }
+}
+
+#[tokio::test]
+async fn taking_details_out_while_sync_is_off_puts_no_deleted_event_back() {
+    let daemon = TestDaemon::start().await;
+    let coach = Uuid::new_v4();
+    let service = daemon.service();
+    for provider in ProviderKind::ALL {
+        let id = daemon.connect(provider, coach, COACH_EMAIL).await;
+        share(&service, id, true).await;
+        let [kept, deleted] = [(); 2].map(|()| with_details(coach, &daemon));
+        for session in [&kept, &deleted] {
+            service.report(session).await;
+            daemon
+                .event(provider, COACH_EMAIL, session.id, |_| true)
+                .await;
+        }
+        service.settled(id).await;
+        service.change(id, &json!({"is_sync_enabled": false})).await;
+        daemon.edit(provider, deleted.id, &CoachEdit::Delete);
+        share(&service, id, false).await;
+        daemon
+            .event(provider, COACH_EMAIL, kept.id, |event| !names_client(event))
+            .await;
+        service.settled(id).await;
+        let events = daemon.events(provider, COACH_EMAIL);
+        assert_eq!(events.len(), 1, "{events:?}");
+        for session in [kept, deleted] {
+            service
+                .delete(&format!("appointments/{}", session.id))
+                .await
+                .expect(202);
+        }
+    }
+}
+
+#[tokio::test]
+async fn an_erasure_that_two_calendars_settle_at_once_is_complete() {
+    let daemon = TestDaemon::start().await;
+    let coach = Uuid::new_v4();
+    let service = daemon.service();
+    for provider in ProviderKind::ALL {
+        let id = daemon.connect(provider, coach, COACH_EMAIL).await;
+        service.settled(id).await;
+    }
+    let sessions: Vec<_> = (0..15).map(|_| with_details(coach, &daemon)).collect();
+    for session in &sessions {
+        service.report(session).await;
+    }
+    let held = |provider| daemon.events(provider, COACH_EMAIL).len();
+    until("both hold all", || {
+        ProviderKind::ALL
+            .iter()
+            .all(|provider| held(*provider) == sessions.len())
+    })
+    .await;
+    for session in &sessions {
+        let path = format!("appointments/{}", session.id);
+        service.delete(&path).await.expect(202);
+    }
+    eventually("nothing is left of any of them", async || {
+        let left = "SELECT status FROM appointments";
+        let left = daemon.database.texts(left, 0).await;
+        (left.is_empty()
+            && ProviderKind::ALL
+                .iter()
+                .all(|provider| held(*provider) == 0))
+        .then_some(())
+    })
+    .await;
 }
 
 #[tokio::test]

@@ -109,3 +109,43 @@ async fn our_own_limiter_keeps_us_below_what_the_providers_allow() {
         .collect();
     assert!(refused.is_empty(), "{refused:?}");
 }
+
+#[tokio::test]
+async fn what_the_project_may_use_is_shared_by_all_its_accounts() {
+    let narrow = Window::new(60, std::time::Duration::from_secs(60));
+    let daemon = Setup::with_manual_clock()
+        .set("GOOGLE_LIMIT_PER_PROJECT", "60/1m")
+        .simulate(|config| config.limits.google_per_project = narrow)
+        .start()
+        .await;
+    let service = daemon.service();
+    let mut accounts = Vec::new();
+    for email in ["one@example.com", "two@example.com"] {
+        let coach = Uuid::new_v4();
+        let id = daemon.connect(ProviderKind::Google, coach, email).await;
+        service.settled(id).await;
+        accounts.push((coach, email));
+    }
+    // The sign-ins made calls of their own.
+    daemon.advance(TimeDelta::minutes(1));
+    let items: Vec<_> = accounts
+        .iter()
+        .flat_map(|(coach, _)| (0..50).map(|_| Session::tomorrow(*coach, daemon.now()).item()))
+        .collect();
+    let batch = json!({"appointments": items});
+    service
+        .post("appointments/batch", Some(&batch))
+        .await
+        .expect(200);
+    eventually("all are there", async || {
+        daemon.advance(TimeDelta::milliseconds(500));
+        accounts
+            .iter()
+            .all(|(_, email)| daemon.events(ProviderKind::Google, email).len() == 50)
+            .then_some(())
+    })
+    .await;
+    let calls = daemon.calendars.calls();
+    let refused = calls.iter().find(|calls| matches!(calls.status, 403 | 429));
+    assert!(refused.is_none(), "{refused:?}");
+}

@@ -1,4 +1,4 @@
-//! Trouble that passes, trouble that does not, and an outage of days.
+//! Trouble that passes, and trouble that does not. Outages are in `outage`.
 
 use calendar_integration::domain::ProviderKind;
 use calendar_integration::simulator::{CallKind, FaultEffect, FaultRule};
@@ -6,7 +6,7 @@ use chrono::TimeDelta;
 use serde_json::Value;
 use uuid::Uuid;
 
-use crate::support::{COACH_EMAIL, Session, Setup, TestDaemon, eventually};
+use crate::support::{COACH_EMAIL, Session, Setup, TestDaemon, eventually, is_postgres};
 
 const GOOGLE: ProviderKind = ProviderKind::Google;
 
@@ -159,54 +159,57 @@ async fn what_a_provider_refuses_for_good_is_not_tried_again() {
     }
 }
 
-fn calls(daemon: &TestDaemon) -> u64 {
-    daemon
-        .calendars
-        .calls()
-        .iter()
-        .map(|calls| calls.count)
-        .sum()
+/// Accounts beyond one page of `retry_failed`, made beside the daemon from the one that is there, each
+/// with the failed job of the one.
+fn many_failed(extra: u32) -> String {
+    let (id, uuid_text) = if is_postgres() {
+        ("gen_random_uuid()", "n.i::text")
+    } else {
+        ("randomblob(16)", "n.i")
+    };
+    let numbers = format!(
+        "(WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < {extra}) SELECT i FROM n) n"
+    );
+    let kept = "coach_id, provider, account_email, calendar_id, calendar_name, calendar_is_primary, \
+                status, token_version, is_sync_enabled, auto_create_events, auto_update_events, \
+                include_client_details, add_client_as_attendee, event_title_template, \
+                event_description_template, settings_version, last_sync_status, created_at, updated_at";
+    let job = "appointment_id, operation, status, priority, attempts, max_attempts, scheduled_for, \
+               completed_at, created_at, forced, verify";
+    format!(
+        "INSERT INTO coach_calendar_connections (id, account_id, {kept}) \
+           SELECT {id}, 'copy-' || {uuid_text}, {kept} \
+           FROM coach_calendar_connections CROSS JOIN {numbers}; \
+         INSERT INTO connection_leases (connection_id, epoch) \
+           SELECT id, 0 FROM coach_calendar_connections WHERE account_id LIKE 'copy-%'; \
+         INSERT INTO calendar_sync_queue (id, connection_id, {job}) \
+           SELECT {id}, copies.id, {job} FROM calendar_sync_queue \
+           CROSS JOIN (SELECT id FROM coach_calendar_connections WHERE account_id LIKE 'copy-%') copies \
+           WHERE calendar_sync_queue.status = 'failed'"
+    )
 }
 
 #[tokio::test]
-async fn an_outage_of_almost_three_days_loses_nothing_and_needs_nobody() {
-    let daemon = Setup::with_manual_clock()
-        .set("SYNC_RETRY_BASE", "5s")
-        .set("SYNC_RETRY_CAP", "1h")
-        .start()
-        .await;
+async fn failed_jobs_of_more_connections_than_one_page_are_all_replayed() {
+    const EXTRA: u32 = 620;
+    let daemon = Setup::default().set("SYNC_MAX_ATTEMPTS", "1").start().await;
     let coach = Uuid::new_v4();
     let service = daemon.service();
     let id = daemon.connect(GOOGLE, coach, COACH_EMAIL).await;
     service.settled(id).await;
-    daemon.fail(FaultRule::always(FaultEffect::status(503)).on(GOOGLE));
-    let session = Session::tomorrow(coach, daemon.now()).moved(TimeDelta::days(9));
-    service.report(&session).await;
-    let end = daemon.now() + TimeDelta::hours(70);
-    while daemon.now() < end {
-        let asked = calls(&daemon);
-        daemon.advance(TimeDelta::minutes(50));
-        eventually("it was tried again", async || {
-            daemon.advance(TimeDelta::minutes(1));
-            (calls(&daemon) > asked).then_some(())
-        })
+    daemon.fail(FaultRule::always(FaultEffect::status(500)).at(CallKind::Create));
+    service
+        .report(&Session::tomorrow(coach, daemon.now()))
         .await;
-    }
-    let status = service.sync_status(id).await;
-    assert_eq!(
-        (&status["failed"], &status["pending"]),
-        (&0.into(), &1.into())
-    );
-    assert_eq!(service.connection(coach, id).await["status"], "active");
-    assert_eq!(daemon.creates(GOOGLE), 0);
-    daemon.calendars.clear_faults();
-    eventually("it is there", async || {
-        daemon.advance(TimeDelta::minutes(10));
-        (daemon.events(GOOGLE, COACH_EMAIL).len() == 1).then_some(())
+    eventually("it has failed", async || {
+        (service.sync_status(id).await["failed"] == 1).then_some(())
     })
     .await;
-    daemon
-        .event(GOOGLE, COACH_EMAIL, session.id, |_| true)
-        .await;
-    assert_eq!(service.settled(id).await["failed"], 0);
+    daemon.calendars.clear_faults();
+    daemon.database.run(&many_failed(EXTRA)).await;
+    let admin = daemon.admin();
+    let all = admin.post("queue/retry-failed", None).await.expect(202);
+    assert_eq!(all["queued"], EXTRA + 1);
+    let again = admin.post("queue/retry-failed", None).await.expect(202);
+    assert_eq!(again["queued"], 0);
 }

@@ -23,7 +23,7 @@ pub(in crate::api) struct JobView {
     /// Failed attempts since it was last queued.
     attempts: i32,
     max_attempts: i32,
-    /// No attempt before then.
+    /// No attempt before then, be it the job or its whole connection that waits.
     scheduled_for: UtcTime,
     #[oai(nullable)]
     started_at: Option<UtcTime>,

@@ -2,7 +2,8 @@
 
 use sea_orm::entity::prelude::*;
 
-use crate::domain::{ConnectionId, NodeId, Timestamp};
+use crate::domain::{ConnectionId, NodeId, Timestamp, Wait, WaitReason};
+use crate::plan::{Breaker, Outage};
 
 #[derive(Clone, Debug, PartialEq, Eq, DeriveEntityModel)]
 #[sea_orm(table_name = "connection_leases")]
@@ -14,9 +15,32 @@ pub struct Model {
     pub expires_at: Option<Timestamp>,
     pub due_at: Option<Timestamp>,
     pub not_before: Option<Timestamp>,
+    /// Why not before; `None` where it does not matter.
+    pub wait_reason: Option<WaitReason>,
+    pub fruitless_rounds: i32,
+    pub outage_since: Option<Timestamp>,
+    pub outage_seen_at: Option<Timestamp>,
 }
 
 #[derive(Copy, Clone, Debug, EnumIter, DeriveRelation)]
 pub enum Relation {}
 
 impl ActiveModelBehavior for ActiveModel {}
+
+impl Model {
+    pub fn wait(&self) -> Option<Wait> {
+        self.not_before.map(|until| Wait {
+            until,
+            // Without a reason it was set by an older version, perhaps as a limit.
+            why: self.wait_reason.unwrap_or(WaitReason::Limit),
+        })
+    }
+
+    pub fn breaker(&self) -> Breaker {
+        let outage = self.outage_since.zip(self.outage_seen_at);
+        Breaker {
+            fruitless: self.fruitless_rounds,
+            outage: outage.map(|(since, seen_at)| Outage { since, seen_at }),
+        }
+    }
+}

@@ -243,6 +243,11 @@ impl TestDaemon {
         &self.settings[name]
     }
 
+    /// On the clock that the simulator's receipts are told in.
+    pub(crate) fn monotonic(&self) -> Duration {
+        self.clock.monotonic()
+    }
+
     /// Lets time pass. Only with a manual clock.
     pub(crate) fn advance(&self, by: TimeDelta) {
         let clock = self.manual_clock.as_ref().expect("a manual clock");

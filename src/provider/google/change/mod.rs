@@ -54,6 +54,8 @@ struct Wanted<'a> {
     untouched: Option<&'a Etag>,
     /// Someone wrote in between once already.
     had_conflict: bool,
+    /// Whether it is put back if it was removed.
+    put_back: bool,
 }
 
 impl<'a> Wanted<'a> {
@@ -65,6 +67,7 @@ impl<'a> Wanted<'a> {
             pushed_guest,
             untouched: None,
             had_conflict: false,
+            put_back: true,
         }
     }
 }
@@ -97,8 +100,12 @@ impl<'a> ChangeScript<'a> {
                 content,
                 parts,
                 pushed_guest,
+                put_back,
             } => {
-                let wanted = Wanted::new(content, *parts, pushed_guest.as_ref());
+                let wanted = Wanted {
+                    put_back: *put_back,
+                    ..Wanted::new(content, *parts, pushed_guest.as_ref())
+                };
                 let event = known.event_id.as_ref();
                 let target = target(known.key, &known.calendar_id, event);
                 if *parts == Parts::NONE {
@@ -116,8 +123,10 @@ impl<'a> ChangeScript<'a> {
                 target: known,
                 content,
                 pushed_guest,
+                put_back,
             } => {
                 let wanted = Wanted {
+                    put_back: *put_back,
                     untouched: known.etag.as_ref(),
                     ..Wanted::new(content, Parts::ALL, pushed_guest.as_ref())
                 };
@@ -189,6 +198,9 @@ impl<'a> Target<'a> {
     }
 
     fn restore(self, event: &Event, wanted: Wanted<'a>) -> Step<ChangeScript<'a>> {
+        if !wanted.put_back {
+            return gone();
+        }
         let patch = EventWrite {
             status: Some("confirmed"),
             ..convert::whole_patch(&self.key, wanted.content, event, wanted.ours)

@@ -63,6 +63,7 @@ fn update(etag: Option<&str>, parts: Parts) -> Change {
         content: content(),
         parts,
         pushed_guest: Some(Fingerprint::of_guest("client@example.com")),
+        put_back: true,
     }
 }
 
@@ -71,6 +72,7 @@ fn verify(etag: Option<&str>) -> Change {
         target: target(etag),
         content: content(),
         pushed_guest: Some(Fingerprint::of_guest("client@example.com")),
+        put_back: true,
     }
 }
 

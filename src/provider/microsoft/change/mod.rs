@@ -130,6 +130,8 @@ impl<'a> ChangeScript<'a> {
                 content,
                 parts,
                 pushed_guest,
+                // What is removed at Outlook stays gone under its id.
+                put_back: _,
             } => {
                 let wanted = Wanted::new(content, *parts, pushed_guest.as_ref());
                 let event = known.event_id.as_ref();
@@ -149,6 +151,7 @@ impl<'a> ChangeScript<'a> {
                 target: known,
                 content,
                 pushed_guest,
+                put_back: _,
             } => {
                 let wanted = Wanted {
                     untouched: known.etag.as_ref(),

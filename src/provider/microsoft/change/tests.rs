@@ -64,6 +64,7 @@ fn update(etag: Option<&str>, parts: Parts) -> Change {
         content: content(),
         parts,
         pushed_guest: Some(Fingerprint::of_guest("client@example.com")),
+        put_back: true,
     }
 }
 
@@ -72,6 +73,7 @@ fn verify(etag: &str) -> Change {
         target: target(Some("e1"), Some(etag)),
         content: content(),
         pushed_guest: Some(Fingerprint::of_guest("client@example.com")),
+        put_back: true,
     }
 }
 

@@ -1,0 +1,213 @@
+//! The breaker of one connection: how much is asked of a provider that is in trouble, and what an
+//! outage costs.
+//!
+//! While nothing succeeds, rounds shrink to one change (half-open: a probe) and grow apart, from the
+//! backoff's base to [`QUICK`], and once an outage is established to a twentieth of its age, at most
+//! [`SLOW`]. So one bad row delays the others by seconds, an outage of days is noticed to be over
+//! within minutes, and a down provider is asked by one connection no more than once in two and a half
+//! minutes (`SLOW`, spread over its second half).
+//!
+//! An outage that is established, and younger than [`LONGEST_OUTAGE`], takes no job's last attempt. It
+//! is remembered for [`MEMORY`] after its last sign: when the provider stumbles while it comes back,
+//! a job that spent its attempts in the outage is still spared.
+//!
+//! The state is stored beside the lease, so that neither a restart nor another node starts from anew.
+
+use std::time::Duration;
+
+use chrono::TimeDelta;
+
+use super::Backoff;
+use crate::domain::{Jitter, Timestamp};
+
+/// How long nothing may succeed before it is an outage rather than a mishap.
+const ESTABLISHED: TimeDelta = TimeDelta::minutes(10);
+/// For how long an outage takes no job's last attempt. Promised are three days.
+const LONGEST_OUTAGE: TimeDelta = TimeDelta::hours(73);
+/// For how long after its last sign an outage is believed to go on.
+const MEMORY: TimeDelta = TimeDelta::hours(2);
+/// Rounds without a success after which the next ones are probes.
+const HALF_OPEN_AFTER: i32 = 2;
+/// The longest hold before an outage is established: it may be one bad row alone.
+const QUICK: Duration = Duration::from_secs(30);
+/// The longest hold in an outage, and the longest a job waits because of it.
+const SLOW: Duration = Duration::from_secs(300);
+
+/// What a round heard from the provider.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Heard {
+    /// A success, or a refusal that makes sense: the provider works.
+    Sense,
+    /// It answered, but nothing succeeded that may yet.
+    Trouble,
+    /// Nothing but failures that speak of an outage.
+    Outage,
+    /// It was not asked, or only limited us.
+    Nothing,
+}
+
+/// When a connection first and last had nothing but failures that speak of an outage.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Outage {
+    pub since: Timestamp,
+    pub seen_at: Timestamp,
+}
+
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Breaker {
+    /// Rounds in a row in which nothing succeeded and something failed that may work later.
+    pub fruitless: i32,
+    pub outage: Option<Outage>,
+}
+
+impl Breaker {
+    #[must_use]
+    pub fn after(self, heard: Heard, now: Timestamp) -> Self {
+        let remembered = self.remembered(now);
+        match heard {
+            Heard::Nothing => self,
+            Heard::Sense => Self {
+                fruitless: 0,
+                outage: remembered,
+            },
+            Heard::Trouble => Self {
+                fruitless: self.fruitless.saturating_add(1),
+                outage: remembered,
+            },
+            Heard::Outage => Self {
+                fruitless: self.fruitless.saturating_add(1),
+                outage: Some(Outage {
+                    since: remembered.map_or(now, |outage| outage.since),
+                    seen_at: now,
+                }),
+            },
+        }
+    }
+
+    fn remembered(&self, now: Timestamp) -> Option<Outage> {
+        self.outage.filter(|outage| now - outage.seen_at <= MEMORY)
+    }
+
+    /// How many changes the next round may send, of `most`.
+    pub fn batch(&self, most: usize) -> usize {
+        if self.fruitless < HALF_OPEN_AFTER {
+            most
+        } else {
+            most.min(1)
+        }
+    }
+
+    /// How long the connection waits after another fruitless round.
+    pub fn hold(&self, backoff: Backoff, now: Timestamp, jitter: Jitter) -> Duration {
+        let longest = match self.age(now) {
+            Some(age) if self.lasts(now) => (age / 20).clamp(QUICK, SLOW),
+            Some(_) | None => QUICK,
+        };
+        let full = backoff
+            .base
+            .saturating_mul(1 << self.fruitless.clamp(0, 20))
+            .min(backoff.cap)
+            .min(longest);
+        jitter.spread(full)
+    }
+
+    /// Whether a job's last attempt is not spent on a failure that speaks of an outage.
+    pub fn spares(&self, now: Timestamp) -> bool {
+        self.remembered(now).is_some_and(|outage| {
+            let age = now - outage.since;
+            ESTABLISHED <= age && age < LONGEST_OUTAGE
+        })
+    }
+
+    /// The longest a job waits for its next attempt, where an outage is why it waits: it would
+    /// otherwise outlast the outage by up to the backoff's cap.
+    pub(super) fn longest_delay(&self, now: Timestamp) -> Option<Duration> {
+        self.lasts(now).then_some(SLOW)
+    }
+
+    /// An established outage without a success since.
+    fn lasts(&self, now: Timestamp) -> bool {
+        self.fruitless >= HALF_OPEN_AFTER && self.spares(now)
+    }
+
+    fn age(&self, now: Timestamp) -> Option<Duration> {
+        (now - self.outage?.since).to_std().ok()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const BACKOFF: Backoff = Backoff {
+        base: Duration::from_secs(5),
+        cap: Duration::from_secs(3600),
+        max_attempts: 80,
+    };
+
+    fn start() -> Timestamp {
+        "2026-11-01T12:00:00Z".parse().expect("an instant")
+    }
+
+    /// Nothing but outage for `length`, probed as late as allowed; the breaker, the time, the probes.
+    fn after_outage_of(length: TimeDelta) -> (Breaker, Timestamp, u32) {
+        let (mut breaker, mut now, mut probes) = (Breaker::default(), start(), 0);
+        while now < start() + length {
+            let hold = breaker.hold(BACKOFF, now, Jitter(0));
+            breaker = breaker.after(Heard::Outage, now);
+            now += hold;
+            probes += 1;
+        }
+        (breaker, now, probes)
+    }
+
+    #[test]
+    fn an_outage_is_probed_more_and_more_slowly_but_never_given_up() {
+        let (breaker, now, probes) = after_outage_of(TimeDelta::hours(71));
+        assert!(breaker.spares(now));
+        assert_eq!(breaker.batch(50), 1);
+        assert_eq!(breaker.hold(BACKOFF, now, Jitter(u32::MAX)), SLOW);
+        // With the shortest holds there are: a probe in two and a half minutes, and the beginning.
+        assert!((1_700..1_850).contains(&probes), "{probes}");
+    }
+
+    #[test]
+    fn a_mishap_takes_attempts_and_delays_by_seconds() {
+        let (breaker, now, _) = after_outage_of(TimeDelta::minutes(9));
+        assert!(!breaker.spares(now));
+        assert_eq!(breaker.longest_delay(now), None);
+        assert!(breaker.hold(BACKOFF, now, Jitter(u32::MAX)) <= QUICK);
+    }
+
+    #[test]
+    fn one_success_lets_full_batches_through_again() {
+        let (breaker, now, _) = after_outage_of(TimeDelta::hours(5));
+        let breaker = breaker.after(Heard::Sense, now);
+        assert_eq!(breaker.batch(50), 50);
+        assert_eq!(breaker.longest_delay(now), None);
+    }
+
+    #[test]
+    fn a_provider_that_stumbles_while_it_comes_back_is_still_forgiven() {
+        let (breaker, now, _) = after_outage_of(TimeDelta::hours(71));
+        let breaker = breaker.after(Heard::Sense, now);
+        assert!(breaker.spares(now + TimeDelta::minutes(1)));
+        let much_later = now + TimeDelta::hours(3);
+        assert!(!breaker.spares(much_later));
+        let anew = breaker.after(Heard::Outage, much_later);
+        assert_eq!(anew.outage.map(|outage| outage.since), Some(much_later));
+    }
+
+    #[test]
+    fn after_three_days_it_is_no_longer_taken_for_an_outage() {
+        let (breaker, now, _) = after_outage_of(TimeDelta::hours(73));
+        assert!(!breaker.spares(now));
+    }
+
+    #[test]
+    fn an_answer_about_one_event_begins_no_outage() {
+        let breaker = Breaker::default().after(Heard::Trouble, start());
+        assert_eq!((breaker.fruitless, breaker.outage), (1, None));
+        assert_eq!(breaker.after(Heard::Nothing, start()), breaker);
+    }
+}

@@ -1,0 +1,266 @@
+//! What one connection's backlog costs the others, as ratios within one run.
+//!
+//! `cargo bench --bench fairness`, on SQLite; with `TEST_DATABASE=postgres` and a superuser's
+//! `TEST_POSTGRES_URL` on PostgreSQL. A thousand quiet connections get a change each now and then.
+//!
+//! - **flood**: how long after a change was sent the provider receives it, without and then beside one
+//!   connection with 100,000 due rows. Once with Google's own quotas, once with quotas lifted, so that
+//!   the flood is worked off as fast as it goes.
+//! - **blocked**: how long it takes until one change of every quiet connection has arrived, on two
+//!   daemons in turns, one of which has 100,000 due rows of connections that are rate limited or wait
+//!   for their coach.
+//!
+//! The first argument that is a number replaces the 100,000, the second the 1,000.
+
+#![expect(clippy::print_stdout, reason = "the figures are what it is for")]
+
+#[expect(dead_code, unused_imports, reason = "the stories use more of it")]
+#[path = "../it/support/mod.rs"]
+mod support;
+
+use std::time::Duration;
+
+use calendar_integration::domain::ProviderKind;
+use calendar_integration::simulator::{FaultEffect, FaultRule, Window};
+use chrono::TimeDelta;
+use serde_json::json;
+use uuid::Uuid;
+
+use support::{Session, Setup, TestDaemon, eventually};
+
+const GOOGLE: ProviderKind = ProviderKind::Google;
+/// Changes per measured phase: enough for a p99 that stands on twenty of them.
+const CHANGES: usize = 2_000;
+/// From one change to the next.
+const PACE: Duration = Duration::from_millis(10);
+/// What one batch of appointments may hold.
+const BATCH: usize = 1_000;
+/// How long the providers take to answer.
+const PROVIDER: Duration = Duration::from_millis(30);
+/// Connections the blocked rows belong to, of each kind.
+const BLOCKED_CONNECTIONS: usize = 50;
+/// In turns, so that a slow moment of the machine meets both.
+const TURNS: usize = 10;
+/// Changes before a measurement, so that what was just loaded is on the disk.
+const WARM_UP: usize = 500;
+
+fn main() {
+    let mut sizes = std::env::args().filter_map(|argument| argument.parse::<usize>().ok());
+    let rows = sizes.next().unwrap_or(100_000);
+    let quiet = sizes.next().unwrap_or(1_000);
+    let runtime = tokio::runtime::Runtime::new().expect("a runtime");
+    runtime.block_on(async {
+        flood(Quotas::Usual, rows, quiet).await;
+        flood(Quotas::Lifted, rows, quiet).await;
+        blocked(rows, quiet).await;
+    });
+}
+
+#[derive(Clone, Copy, Debug)]
+enum Quotas {
+    Usual,
+    Lifted,
+}
+
+async fn flood(quotas: Quotas, rows: usize, quiet: usize) {
+    let daemon = start(quotas).await;
+    let coaches = connect_many(&daemon, quiet, "quiet").await;
+    measure(&daemon, &coaches, WARM_UP).await;
+    let without = measure(&daemon, &coaches, CHANGES).await;
+
+    let flooded = Uuid::new_v4();
+    let id = daemon.connect(GOOGLE, flooded, "flooded@example.com").await;
+    report_rows(&daemon, &[flooded], rows).await;
+    measure(&daemon, &coaches, WARM_UP).await;
+    let beside = measure(&daemon, &coaches, CHANGES).await;
+    let left = daemon.service().sync_status(id).await["pending"].clone();
+
+    println!(
+        "flood, quotas {quotas:?}: 1 connection with {rows} due rows beside {quiet} quiet ones"
+    );
+    println!("  without      {}", spread(&without));
+    println!("  beside it    {}", spread(&beside));
+    println!("  ratio p99    {:.2}", ratio(&beside, &without, 99));
+    println!("  ratio median {:.2}", ratio(&beside, &without, 50));
+    println!("  rows of the flood left when the measurement ended: {left}");
+}
+
+async fn blocked(rows: usize, quiet: usize) {
+    let (free, burdened) = (start(Quotas::Lifted).await, start(Quotas::Lifted).await);
+    let of_free = connect_many(&free, quiet, "quiet").await;
+    let of_burdened = connect_many(&burdened, quiet, "quiet").await;
+    burden(&burdened, rows).await;
+    measure(&burdened, &of_burdened, WARM_UP).await;
+    measure(&free, &of_free, WARM_UP).await;
+
+    let (mut without, mut beside) = (Vec::new(), Vec::new());
+    for _ in 0..TURNS {
+        without.push(burst(&free, &of_free).await);
+        beside.push(burst(&burdened, &of_burdened).await);
+    }
+    let waiting = count(&burdened, "calendar_sync_queue WHERE status = 'pending'").await;
+
+    println!("blocked: {rows} due rows of blocked connections beside {quiet} quiet ones");
+    println!("  one change of each, without      {}", spread(&without));
+    println!("  one change of each, beside them  {}", spread(&beside));
+    println!("  ratio of medians {:.3}", ratio(&beside, &without, 50));
+    println!("  rows still waiting when the measurement ended: {waiting}");
+}
+
+/// How long until one change of every coach has arrived, all of them sent at once.
+async fn burst(daemon: &TestDaemon, coaches: &[Uuid]) -> Duration {
+    let sessions: Vec<_> = coaches
+        .iter()
+        .map(|coach| Session::tomorrow(*coach, daemon.now()))
+        .collect();
+    let started = daemon.monotonic();
+    report(daemon, &sessions).await;
+    let mut last = started;
+    for session in sessions {
+        last = last.max(receipt(daemon, &session.id.to_string()).await);
+    }
+    eventually("the last ones are settled", async || {
+        let working = "calendar_sync_queue WHERE status = 'processing'";
+        (count(daemon, working).await == "0").then_some(())
+    })
+    .await;
+    last.saturating_sub(started)
+}
+
+/// Half of the rows belong to connections that are limited for a day, half to ones whose grant was
+/// revoked.
+async fn burden(daemon: &TestDaemon, rows: usize) {
+    let limited = connect_many(daemon, BLOCKED_CONNECTIONS, "limited").await;
+    let revoked = connect_many(daemon, BLOCKED_CONNECTIONS, "revoked").await;
+    for number in 0..BLOCKED_CONNECTIONS {
+        let a_day = FaultEffect::too_many_requests("86400");
+        daemon.fail(FaultRule::always(a_day).of(&email("limited", number)));
+        daemon.calendars.revoke(GOOGLE, &email("revoked", number));
+        daemon
+            .calendars
+            .expire_access_tokens(GOOGLE, &email("revoked", number));
+    }
+    report_rows(daemon, &limited, rows / 2).await;
+    report_rows(daemon, &revoked, rows / 2).await;
+    eventually("the blocked connections have noticed", async || {
+        let parked = "coach_calendar_connections WHERE status = 'needs_reauth'";
+        let waiting = "connection_leases WHERE not_before IS NOT NULL";
+        let all = BLOCKED_CONNECTIONS.to_string();
+        (count(daemon, parked).await == all && count(daemon, waiting).await == all).then_some(())
+    })
+    .await;
+}
+
+async fn count(daemon: &TestDaemon, rows: &str) -> String {
+    let query = format!("SELECT CAST(COUNT(*) AS TEXT) FROM {rows}");
+    daemon.database.texts(&query, 0).await.join("")
+}
+
+async fn start(quotas: Quotas) -> TestDaemon {
+    let setup = Setup::default().simulate(|config| config.limits.latency = PROVIDER);
+    match quotas {
+        Quotas::Usual => setup.start().await,
+        Quotas::Lifted => lifted(setup).start().await,
+    }
+}
+
+fn lifted(setup: Setup) -> Setup {
+    let plenty = "100000000/1m";
+    setup
+        .simulate(|config| {
+            let plenty = Window::new(100_000_000, Duration::from_secs(60));
+            config.limits.google_per_user = plenty;
+            config.limits.google_per_project = plenty;
+        })
+        .set("GOOGLE_LIMIT_PER_USER", plenty)
+        .set("GOOGLE_LIMIT_PER_PROJECT", plenty)
+}
+
+fn email(kind: &str, number: usize) -> String {
+    format!("{kind}-{number}@example.com")
+}
+
+async fn connect_many(daemon: &TestDaemon, count: usize, kind: &str) -> Vec<Uuid> {
+    let mut coaches = Vec::with_capacity(count);
+    for number in 0..count {
+        let coach = Uuid::new_v4();
+        daemon.connect(GOOGLE, coach, &email(kind, number)).await;
+        coaches.push(coach);
+    }
+    coaches
+}
+
+async fn report_rows(daemon: &TestDaemon, coaches: &[Uuid], rows: usize) {
+    let sessions: Vec<_> = (0..rows)
+        .map(|number| {
+            let hours = TimeDelta::hours(i64::try_from(number % 8_000).unwrap_or(0));
+            Session::tomorrow(coaches[number % coaches.len()], daemon.now()).moved(hours)
+        })
+        .collect();
+    report(daemon, &sessions).await;
+}
+
+async fn report(daemon: &TestDaemon, sessions: &[Session]) {
+    let service = daemon.service();
+    for batch in sessions.chunks(BATCH) {
+        let items: Vec<_> = batch.iter().map(Session::item).collect();
+        let body = json!({ "appointments": items });
+        service
+            .post("appointments/batch", Some(&body))
+            .await
+            .expect(200);
+    }
+}
+
+/// How long after sending each change the provider received it.
+async fn measure(daemon: &TestDaemon, coaches: &[Uuid], changes: usize) -> Vec<Duration> {
+    let service = daemon.service();
+    let mut sent = Vec::with_capacity(changes);
+    let mut answers = tokio::task::JoinSet::new();
+    let mut pace = tokio::time::interval(PACE);
+    for number in 0..changes {
+        pace.tick().await;
+        let session = Session::tomorrow(coaches[number % coaches.len()], daemon.now());
+        sent.push((session.id.to_string(), daemon.monotonic()));
+        let service = service.clone();
+        answers.spawn(async move { service.report(&session).await });
+    }
+    while let Some(answer) = answers.join_next().await {
+        answer.expect("the change is taken");
+    }
+    let mut waits = Vec::with_capacity(changes);
+    for (id, sent) in sent {
+        waits.push(receipt(daemon, &id).await.saturating_sub(sent));
+    }
+    waits
+}
+
+/// When the provider received the first call about this appointment. It carries its own time, so
+/// looking for it now and then blurs nothing.
+async fn receipt(daemon: &TestDaemon, id: &str) -> Duration {
+    eventually("the change reaches the provider", async || {
+        daemon.calendars.first_receipt(id)
+    })
+    .await
+}
+
+fn at(waits: &[Duration], percent: usize) -> Duration {
+    let mut sorted = waits.to_vec();
+    sorted.sort_unstable();
+    sorted[(sorted.len() * percent).div_ceil(100) - 1]
+}
+
+fn ratio(beside: &[Duration], without: &[Duration], percent: usize) -> f64 {
+    at(beside, percent).as_secs_f64() / at(without, percent).as_secs_f64()
+}
+
+fn spread(waits: &[Duration]) -> String {
+    let ms = |percent| at(waits, percent).as_secs_f64() * 1e3;
+    format!(
+        "median {:.2} ms, p90 {:.2} ms, p99 {:.2} ms, max {:.2} ms",
+        ms(50),
+        ms(90),
+        ms(99),
+        ms(100)
+    )
+}
