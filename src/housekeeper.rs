@@ -92,6 +92,9 @@ impl Housekeeper {
         let store = &self.context.store;
         let sign_ins = store.forget_sign_ins(now - SIGN_INS_KEPT).await?;
         let appointments = store.forget_erased().await?;
+        if !store.is_sqlite() {
+            store.forget_nodes().await?;
+        }
         let mut jobs = 0;
         loop {
             let forgotten = store.forget_ended_jobs(now - JOBS_KEPT).await?;

@@ -21,7 +21,7 @@
 //! ```
 //!
 //! Dependencies point one way: `domain` ← `plan`; `store` and `provider` know only those two and
-//! never each other; `oauth`, `queue` and `connections` combine them; `api`, `health` and `daemon`
+//! never each other; `oauth`, `queue`, `connections` and `nodes` combine them; `api`, `health` and `daemon`
 //! sit on top, and `cli` starts it all. `api` reaches the actors through `api::ports` alone.
 //!
 //! - [`api`]: the HTTP control plane and its OpenAPI document
@@ -34,6 +34,7 @@
 //! - [`doctor`]: what to change, before it fails
 //! - [`domain`]: the nouns, the failure taxonomy, clock and randomness
 //! - [`health`]: what operators measure
+//! - [`nodes`]: this daemon among the others on one PostgreSQL
 //! - [`oauth`]: signing in to calendars and keeping the access
 //! - [`plan`]: the pure decisions
 //! - [`provider`]: Google and Outlook behind one trait
@@ -59,6 +60,7 @@ pub mod domain;
 pub mod health;
 mod hints;
 mod housekeeper;
+pub mod nodes;
 pub mod oauth;
 pub mod plan;
 pub mod provider;

@@ -10,6 +10,7 @@ mod m0001_connections;
 mod m0002_appointments;
 mod m0003_queue;
 mod m0004_sign_ins;
+mod m0005_nodes;
 mod m0006_outages;
 
 #[derive(Debug)]
@@ -23,6 +24,7 @@ impl MigratorTrait for Migrator {
             Box::new(m0002_appointments::Migration),
             Box::new(m0003_queue::Migration),
             Box::new(m0004_sign_ins::Migration),
+            Box::new(m0005_nodes::Migration),
             Box::new(m0006_outages::Migration),
         ]
     }

@@ -109,7 +109,7 @@ pub enum ActorState {
 pub struct ActorReport {
     /// What it is, such as `connection_worker`.
     pub kind: String,
-    /// Its id in this process.
+    /// The id of a node; new at every start.
     pub id: Option<String>,
     pub connection_id: Option<ConnectionId>,
     pub state: ActorState,
@@ -123,6 +123,10 @@ pub struct ActorReport {
     /// By how much its oldest due work is late.
     pub lag_seconds: Option<f64>,
     pub limiter: Option<LimiterReport>,
+    /// The node that acts for the connection, if it is not this one.
+    pub owner: Option<String>,
+    /// Children left out of a long list; idle ones are left out first.
+    pub omitted: Option<u64>,
     pub children: Vec<ActorReport>,
 }
 

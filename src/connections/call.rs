@@ -1,5 +1,8 @@
 //! Calls that only look: a person waits for the answer, so they are made at once, under the lease and
 //! within the limits, by the worker that also does the connection's work.
+//!
+//! Any node takes them. One that does not hold the lease asks its owner for it, waits a few seconds,
+//! and keeps it afterwards: people come back to the node that answered them.
 
 use std::time::Duration;
 
@@ -12,7 +15,15 @@ use crate::domain::{
     Calendar, CalendarId, Connection, ConnectionStatus, FailureCode, ReauthReason, SyncFailure,
 };
 use crate::provider::Access;
-use crate::store::StoreError;
+use crate::store::{Lease, StoreError};
+
+/// How long a node waits for another to hand a lease over: beyond a usual round, and beyond a third of
+/// the default `LEASE_TTL`, within which the owner notices without a message. Well within the time
+/// that a request may take.
+pub(super) const HANDOVER_PATIENCE: Duration = Duration::from_secs(10);
+/// How often it looks meanwhile.
+const FIRST_PAUSE: Duration = Duration::from_millis(20);
+const LONGEST_PAUSE: Duration = Duration::from_millis(250);
 
 /// How a connection answered to a live call.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -110,15 +121,18 @@ impl Hands {
         &mut self,
         context: &'a WorkerContext,
     ) -> Result<Result<(Connection, &'a Service), Unreachable>, StoreError> {
-        let now = context.clock.now();
-        let Some(view) = context.store.connection(self.connection_id).await? else {
-            return Ok(Err(Unreachable::NotFound));
-        };
-        let lease = context
+        if context
             .store
-            .take_lease(self.connection_id, context.node, context.lease_ttl, now)
-            .await?;
+            .connection(self.connection_id)
+            .await?
+            .is_none()
+        {
+            return Ok(Err(Unreachable::NotFound));
+        }
+        let lease = self.obtain_lease(context).await?;
         if lease.is_none() {
+            self.lease = None;
+            self.recover = true;
             return Ok(Err(Unreachable::Busy));
         }
         if lease.map(|lease| lease.epoch) != self.lease.map(|lease| lease.epoch) {
@@ -126,10 +140,36 @@ impl Hands {
             self.recover = true;
         }
         self.lease = lease;
+        // As the last owner left it.
+        let Some(view) = context.store.connection(self.connection_id).await? else {
+            return Ok(Err(Unreachable::NotFound));
+        };
         Ok(match context.services.get(&view.connection.provider) {
             Some(service) => Ok((view.connection, service)),
             None => Err(Unreachable::Busy),
         })
+    }
+
+    /// Takes or keeps the lease, or has its owner hand it over; `None` if the owner is busy for too
+    /// long.
+    async fn obtain_lease(&mut self, context: &WorkerContext) -> Result<Option<Lease>, StoreError> {
+        let (id, node, store) = (self.connection_id, context.node, &context.store);
+        let deadline = context.clock.monotonic() + HANDOVER_PATIENCE;
+        let mut pause = FIRST_PAUSE;
+        loop {
+            let now = context.clock.now();
+            self.taken_at = context.clock.monotonic();
+            let lease = store.take_lease(id, node, context.lease_ttl, now).await?;
+            let left = deadline.saturating_sub(self.taken_at);
+            if lease.is_some() || left.is_zero() || store.is_sqlite() {
+                return Ok(lease);
+            }
+            store.want_lease(id, node, left, now).await?;
+            // Its owner learns of it by the same way as of due work, and looks between two rounds.
+            context.nodes.pass_on([id]);
+            context.clock.sleep(pause.min(left)).await;
+            pause = (pause * 2).min(LONGEST_PAUSE);
+        }
     }
 
     /// Looks at the provider; once more with a fresh token if the present one is refused.
@@ -145,14 +185,7 @@ impl Hands {
         }
         let budget = self.budget(context, service);
         for last in [false, true] {
-            let Some(lease) = self.lease else {
-                return Ok(Err(SyncFailure::retryable(
-                    FailureCode::Internal,
-                    "the connection is worked on by another node",
-                )));
-            };
-            let id = lease.connection_id;
-            if let Err(no_token) = self.tokens.make_ready(context, service, id).await {
+            if let Err(no_token) = self.make_token_ready(context, service).await {
                 return no_token.into_failure().map(Err);
             }
             let Some(token) = self.tokens.access() else {
@@ -162,7 +195,7 @@ impl Hands {
                 token,
                 budget: &budget,
             };
-            let looked = look.at(service, access).await;
+            let looked = self.within_lease(context, look.at(service, access)).await?;
             match looked {
                 Err(SyncFailure::NeedsReauth(ReauthReason::GrantRefused)) if !last => {
                     self.tokens.access_refused();

@@ -1,14 +1,18 @@
 //! What every worker of a daemon shares.
 
+use std::future::poll_fn;
+use std::pin::pin;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::task::Poll;
 use std::time::Duration;
 
 use super::services::Services;
 use crate::domain::{Clock, Entropy, NodeId};
 use crate::health::Metrics;
+use crate::nodes::Nodes;
 use crate::plan::{Backoff, RestartPolicy};
 use crate::security::KeyRing;
-use crate::store::Store;
+use crate::store::{Store, StoreError};
 
 /// How long an idle worker lives on: longer than its limiter takes to refill, which it takes along.
 const IDLE_AFTER: Duration = Duration::from_secs(300);
@@ -27,6 +31,7 @@ pub struct WorkerContext {
     /// How long a worker with nothing to do lives on.
     pub idle_after: Duration,
     pub metrics: Metrics,
+    pub nodes: Nodes,
     pub(super) leases: LeaseWatch,
 }
 
@@ -46,6 +51,7 @@ impl WorkerContext {
         backoff: Backoff,
         metrics: Metrics,
     ) -> Self {
+        let nodes = Nodes::new(store.is_sqlite(), clock.now());
         Self {
             store,
             clock,
@@ -58,6 +64,7 @@ impl WorkerContext {
             restart: RestartPolicy::default(),
             idle_after: IDLE_AFTER,
             metrics,
+            nodes,
             leases: LeaseWatch::default(),
         }
     }
@@ -97,6 +104,43 @@ impl LeaseWatch {
         }
     }
 
+    /// Waits for `call`, but acts no longer than the lease lasts that was taken at `taken_at`.
+    ///
+    /// The clock is read before each step of the call, so that a process that was stopped for longer
+    /// than its lease does not go on for one step more when it is resumed: timers may fire only after
+    /// that. What has left already is settled by the next owner, and our settle is refused.
+    pub(super) async fn within<T>(
+        &self,
+        clock: &dyn Clock,
+        taken_at: Duration,
+        ttl: Duration,
+        call: impl Future<Output = T>,
+    ) -> Result<T, StoreError> {
+        let mut over = pin!(self.over(clock, taken_at, ttl));
+        let mut call = pin!(call);
+        poll_fn(|task| {
+            if clock.monotonic() >= self.end(taken_at, ttl) || over.as_mut().poll(task).is_ready() {
+                return Poll::Ready(Err(StoreError::LeaseLost));
+            }
+            call.as_mut().poll(task).map(Ok)
+        })
+        .await
+    }
+
+    /// Returns when the lease that was taken at `taken_at` ends without having been renewed.
+    async fn over(&self, clock: &dyn Clock, taken_at: Duration, ttl: Duration) {
+        let mut end = self.end(taken_at, ttl);
+        loop {
+            let now = clock.monotonic();
+            if now >= end {
+                return;
+            }
+            clock.sleep(end - now).await;
+            // Renewed meanwhile, with all others?
+            end = self.end(taken_at, ttl);
+        }
+    }
+
     fn lock(&self) -> MutexGuard<'_, Renewals> {
         self.renewals.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -105,6 +149,27 @@ impl LeaseWatch {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::domain::ManualClock;
+    use std::sync::atomic::{AtomicU32, Ordering};
+
+    #[tokio::test]
+    async fn a_call_takes_no_step_after_a_pause_that_was_longer_than_the_lease() {
+        let clock = ManualClock::starting_at(chrono::DateTime::UNIX_EPOCH);
+        let ttl = Duration::from_secs(15);
+        let watch = LeaseWatch::default();
+        let steps = AtomicU32::new(0);
+        let call = async {
+            loop {
+                steps.fetch_add(1, Ordering::Relaxed);
+                // Stopped here, and resumed much later.
+                clock.advance(Duration::from_secs(16));
+                tokio::task::yield_now().await;
+            }
+        };
+        let ended: Result<(), _> = watch.within(&*clock, Duration::ZERO, ttl, call).await;
+        assert!(matches!(ended, Err(StoreError::LeaseLost)));
+        assert_eq!(steps.load(Ordering::Relaxed), 1);
+    }
 
     #[test]
     fn a_lease_from_before_a_pause_is_not_believed_renewed() {

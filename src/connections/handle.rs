@@ -121,6 +121,11 @@ impl ConnectionsHandle {
         }
     }
 
+    /// Whether a worker here holds the connection's lease, as far as is known without asking.
+    pub fn holds(&self, id: ConnectionId) -> bool {
+        registry::holds(&self.records, id)
+    }
+
     /// The connections that have actors now.
     pub fn snapshots(&self) -> Vec<ConnectionSnapshot> {
         registry::snapshots(&self.records)

@@ -1,28 +1,36 @@
-//! Keeping this node's leases: one statement renews them all, three times per lease time.
+//! Keeping this node's leases, and its place among the others: three times per lease time.
+//!
+//! One statement renews all leases; a census then says that the node is alive and tells it of the
+//! others. Leases count as renewed only if both worked, so that a node stops acting before others may
+//! take its leases, or its part of a provider's quota.
 
 use std::sync::Arc;
 
 use tokio_util::sync::CancellationToken;
 
 use super::context::WorkerContext;
+use crate::domain::Timestamp;
+use crate::queue::PollerHandle;
 use crate::store::StoreError;
 
 /// Runs until `stop`. A renewal that fails is tried again at the next turn; workers stop acting by
 /// themselves when their lease would end.
-pub(crate) async fn keep_leases(context: Arc<WorkerContext>, stop: CancellationToken) {
-    let pause = context.lease_ttl / 3;
+pub(crate) async fn keep_leases(
+    context: Arc<WorkerContext>,
+    poller: PollerHandle,
+    stop: CancellationToken,
+) {
     loop {
+        let pause = context.nodes.next_census(context.lease_ttl / 3);
         tokio::select! {
             () = context.clock.sleep(pause) => {}
             () = stop.cancelled() => return,
         }
         let asked_at = context.clock.monotonic();
         let now = context.clock.now();
-        let renewal = context
-            .store
-            .renew_leases(context.node, context.lease_ttl, now);
+        let renewal = renew(&context, &poller, now);
         // In time for the next turn, whatever becomes of this one.
-        let renewed = tokio::time::timeout(pause, renewal).await;
+        let renewed = tokio::time::timeout(context.lease_ttl / 3, renewal).await;
         match renewed.unwrap_or_else(|_| Err(StoreError::too_late())) {
             Ok(held) => {
                 context.leases.renewed(asked_at, context.lease_ttl);
@@ -31,4 +39,23 @@ pub(crate) async fn keep_leases(context: Arc<WorkerContext>, stop: CancellationT
             Err(error) => tracing::warn!(error = %error, "leases were not renewed"),
         }
     }
+}
+
+/// Answers how many leases this node holds.
+async fn renew(
+    context: &WorkerContext,
+    poller: &PollerHandle,
+    now: Timestamp,
+) -> Result<u64, StoreError> {
+    let (store, node) = (&context.store, context.node);
+    let held = store.renew_leases(node, context.lease_ttl, now).await?;
+    if context.nodes.census(context).await? {
+        // A node is gone: what it held is free.
+        poller.poll();
+    }
+    if !context.nodes.is_alone() {
+        // Others may be waiting without having been heard.
+        poller.wake(store.wanted_from(node, now).await?);
+    }
+    Ok(held)
 }

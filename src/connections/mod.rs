@@ -9,6 +9,7 @@
 //! Three levels rather than two: ractor ends a child together with its parent, so the supervisor that
 //! counts a worker's crashes must be neither the worker nor the registry.
 
+mod bucket;
 mod call;
 mod context;
 mod gate;
@@ -23,6 +24,7 @@ mod registry;
 mod round;
 mod send;
 mod services;
+mod shared_limiter;
 mod supervisor;
 #[cfg(test)]
 mod tests;
@@ -36,3 +38,4 @@ pub use handle::ConnectionsHandle;
 pub(crate) use lease::keep_leases;
 pub use record::{ConnectionSnapshot, WorkerState};
 pub use services::{Service, Services};
+pub(crate) use shared_limiter::Tokens;

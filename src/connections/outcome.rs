@@ -119,6 +119,11 @@ impl Tally {
         false
     }
 
+    /// Until when the provider limits everybody, if it does.
+    pub(super) fn closed_until(&self) -> Option<Timestamp> {
+        self.closed_until
+    }
+
     pub(super) fn wait_until(&mut self, until: Timestamp, why: WaitReason) {
         let wait = Wait { until, why };
         self.wait = Some(self.wait.map_or(wait, |before| before.and(wait)));

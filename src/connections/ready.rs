@@ -9,10 +9,10 @@ use super::outcome::Tally;
 use super::round::{Hands, RoundEnd};
 use super::services::Service;
 use super::token::{NoToken, UNREADABLE};
-use crate::domain::{ConnectionId, ConnectionStatus, SyncFailure, Timestamp, Wait, WaitReason};
+use crate::domain::{ConnectionStatus, SyncFailure, Timestamp, Wait, WaitReason};
 use crate::plan::{Verdict, judge};
 use crate::security::Unreadable;
-use crate::store::{Claim, ClaimRequest, Lease, StoreError};
+use crate::store::{Claim, ClaimRequest, Fence, Lease, NoClaim, StoreError};
 
 /// How often tokens that were replaced under our hands are read again before giving the round up.
 const TOKEN_READS: usize = 3;
@@ -33,12 +33,15 @@ impl Hands {
     ) -> Result<Opened<'a>, StoreError> {
         for _ in 0..TOKEN_READS {
             let now = context.clock.now();
-            let claim = context.store.claim(self.request(context, now)).await?;
-            let Some(mut claim) = claim else {
-                self.lease = None;
-                return Ok(Opened::Ended(RoundEnd::NotOurs));
+            self.taken_at = context.clock.monotonic();
+            let mut claim = match context.store.claim(self.request(context, now)).await? {
+                Ok(claim) => claim,
+                Err(why) => return Ok(Opened::Ended(self.not_claimed(why))),
             };
             self.lease = Some(claim.lease);
+            if claim.taken_over {
+                context.metrics.taken_over();
+            }
             self.provider = Some(claim.connection.provider);
             self.wait = claim.wait;
             self.breaker = claim.breaker;
@@ -80,12 +83,11 @@ impl Hands {
             // Without a transaction open: this may call the provider. Taking the lease must last.
             let (lease, settings_version) = (claim.lease, claim.connection.settings_version);
             claim.commit(&[], &[]).await?;
-            let id = self.connection_id;
-            match self.tokens.make_ready(context, service, id).await {
+            match self.make_token_ready(context, service).await {
                 Ok(()) => {}
                 Err(NoToken::Store(error)) => return Err(error),
                 Err(NoToken::Unreadable(why)) => {
-                    return set_aside(context, id, &why).await.map(Opened::Ended);
+                    return set_aside(context, lease, &why).await.map(Opened::Ended);
                 }
                 Err(NoToken::Failure(failure)) => {
                     let end = self
@@ -98,6 +100,16 @@ impl Hands {
         Ok(Opened::Ended(RoundEnd::Due(Some(
             context.clock.now() + TimeDelta::seconds(1),
         ))))
+    }
+
+    fn not_claimed(&mut self, why: NoClaim) -> RoundEnd {
+        self.lease = None;
+        // Whoever acts meanwhile may leave rows behind.
+        self.recover = true;
+        match why {
+            NoClaim::NotOurs => RoundEnd::NotOurs,
+            NoClaim::HandedOver => RoundEnd::HandedOver,
+        }
     }
 
     fn request(&self, context: &WorkerContext, now: Timestamp) -> ClaimRequest {
@@ -176,16 +188,16 @@ impl Hands {
 /// key back at any time.
 async fn set_aside(
     context: &WorkerContext,
-    id: ConnectionId,
+    lease: Lease,
     why: &Unreadable,
 ) -> Result<RoundEnd, StoreError> {
-    tracing::error!(connection.id = %id, error = %why, "stored tokens cannot be opened");
+    tracing::error!(connection.id = %lease.connection_id, error = %why, "stored tokens cannot be opened");
     let now = context.clock.now();
     let until = now + UNREADABLE_PAUSE;
     context
         .store
         .set_connection_status(
-            id,
+            Fence::Lease(lease),
             ConnectionStatus::Quarantined,
             Some(UNREADABLE),
             Some(until),
@@ -207,15 +219,21 @@ async fn reactivate(
     claim: Claim,
     now: Timestamp,
 ) -> Result<RoundEnd, StoreError> {
-    let id = claim.connection.id;
+    let lease = claim.lease;
     if claim.due_at.is_none_or(|due_at| due_at > now) {
         return Ok(RoundEnd::Due(claim.due_at));
     }
     claim.commit(&[], &[]).await?;
     context
         .store
-        .set_connection_status(id, ConnectionStatus::Active, None, Some(now), now)
+        .set_connection_status(
+            Fence::Lease(lease),
+            ConnectionStatus::Active,
+            None,
+            Some(now),
+            now,
+        )
         .await?;
-    tracing::info!(connection.id = %id, "cool-down is over; the connection is tried again");
+    tracing::info!(connection.id = %lease.connection_id, "cool-down is over; the connection is tried again");
     Ok(RoundEnd::Due(Some(now)))
 }

@@ -297,6 +297,14 @@ fn answer_if_quiet(state: &mut State) {
     }
 }
 
+pub(super) fn holds(records: &Records, id: ConnectionId) -> bool {
+    records
+        .read()
+        .unwrap_or_else(PoisonError::into_inner)
+        .get(&id)
+        .is_some_and(|record| record.snapshot().lease_epoch.is_some())
+}
+
 /// What all records say now.
 pub(super) fn snapshots(records: &Records) -> Vec<ConnectionSnapshot> {
     records

@@ -5,6 +5,7 @@
 //! next owner of the lease takes up.
 
 use std::sync::{Arc, OnceLock};
+use std::time::Duration;
 
 use super::context::WorkerContext;
 use super::limiter::ConnectionBudget;
@@ -25,6 +26,8 @@ use crate::store::{Claim, Lease, Settled, Settlement, StoreError};
 pub(super) enum RoundEnd {
     /// Another node acts for the connection, or it is no more.
     NotOurs,
+    /// Given up for the node that waited for it.
+    HandedOver,
     /// Nothing more to do until then; `None`: until woken.
     Due(Option<Timestamp>),
 }
@@ -41,6 +44,8 @@ pub(super) struct Hands {
     /// As stored.
     pub(super) wait: Option<Wait>,
     pub(super) lease: Option<Lease>,
+    /// When the lease was last taken or kept, on the monotonic clock; before the database was asked.
+    pub(super) taken_at: Duration,
     /// Whether rows may be left that were taken and never settled.
     pub(super) recover: bool,
     /// As stored.
@@ -51,7 +56,7 @@ pub(super) struct Hands {
 
 impl Hands {
     pub(super) async fn round(&mut self, context: &WorkerContext) -> Result<RoundEnd, StoreError> {
-        let taken_at = context.clock.monotonic();
+        context.nodes.claim_share(context).await?;
         let (claim, service) = match self.open_claim(context).await? {
             Opened::Claim(claim, service) => (*claim, service),
             Opened::Ended(end) => return Ok(end),
@@ -81,7 +86,7 @@ impl Hands {
             .filter_map(|row| row.change.clone())
             .collect();
         let mut answers = self
-            .perform(context, service, &budget, &calls, taken_at)
+            .perform(context, service, &budget, &calls)
             .await?
             .into_iter();
 
@@ -104,6 +109,9 @@ impl Hands {
             .collect();
         for settlement in &settlements {
             context.metrics.settled(provider, &settlement.end);
+        }
+        if let Some(until) = tally.closed_until() {
+            context.nodes.limited(provider, until);
         }
         self.hear(context, service, &mut tally, now);
         let due = self

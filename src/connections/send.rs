@@ -1,11 +1,10 @@
 //! Sending the changes of a round: with a good token, and not beyond the end of the lease.
 
-use std::time::Duration;
-
 use super::context::WorkerContext;
 use super::limiter::ConnectionBudget;
 use super::round::Hands;
 use super::services::Service;
+use super::token::NoToken;
 use crate::domain::{FailureCode, ReauthReason, SyncFailure};
 use crate::provider::{Access, Budget, Change, Done};
 use crate::store::StoreError;
@@ -18,14 +17,11 @@ impl Hands {
         service: &Service,
         budget: &ConnectionBudget,
         changes: &[Change],
-        taken_at: Duration,
     ) -> Result<Vec<Result<Done, SyncFailure>>, StoreError> {
         if changes.is_empty() {
             return Ok(Vec::new());
         }
-        let mut answers = self
-            .send(context, service, budget, changes, taken_at)
-            .await?;
+        let mut answers = self.send(context, service, budget, changes).await?;
         let refused: Vec<usize> = answers
             .iter()
             .enumerate()
@@ -41,8 +37,7 @@ impl Hands {
             return Ok(answers);
         }
         self.tokens.access_refused();
-        let id = self.connection_id;
-        if let Err(no_token) = self.tokens.make_ready(context, service, id).await {
+        if let Err(no_token) = self.make_token_ready(context, service).await {
             let failure = no_token.into_failure()?;
             for place in refused {
                 answers[place] = Err(failure.clone());
@@ -55,16 +50,38 @@ impl Hands {
             .collect();
         let units = again.iter().map(|change| service.api.units(change)).sum();
         let second = match budget.charge(units) {
-            Ok(()) => {
-                self.send(context, service, budget, &again, taken_at)
-                    .await?
-            }
+            Ok(()) => self.send(context, service, budget, &again).await?,
             Err(limited) => vec![Err(limited); again.len()],
         };
         for (place, answer) in refused.into_iter().zip(second) {
             answers[place] = answer.map_err(still_refused);
         }
         Ok(answers)
+    }
+
+    /// Waits for a call, but not beyond the end of the lease.
+    pub(super) async fn within_lease<T>(
+        &self,
+        context: &WorkerContext,
+        call: impl Future<Output = T>,
+    ) -> Result<T, StoreError> {
+        context
+            .leases
+            .within(&*context.clock, self.taken_at, context.lease_ttl, call)
+            .await
+    }
+
+    /// Refreshes the token where needed, if the lease lasts. A refresh that has begun is never cut
+    /// off: what it brings may be the only copy of a rotated refresh token.
+    pub(super) async fn make_token_ready(
+        &mut self,
+        context: &WorkerContext,
+        service: &Service,
+    ) -> Result<(), NoToken> {
+        self.within_lease(context, std::future::ready(())).await?;
+        self.tokens
+            .make_ready(context, service, self.connection_id)
+            .await
     }
 
     /// Calls the provider, but not beyond the end of the lease.
@@ -74,7 +91,6 @@ impl Hands {
         service: &Service,
         budget: &ConnectionBudget,
         changes: &[Change],
-        taken_at: Duration,
     ) -> Result<Vec<Result<Done, SyncFailure>>, StoreError> {
         let Some(token) = self.tokens.access() else {
             let failure = SyncFailure::NeedsReauth(ReauthReason::GrantRefused);
@@ -82,10 +98,8 @@ impl Hands {
         };
         let access = Access { token, budget };
         let started = context.clock.monotonic();
-        let answers = tokio::select! {
-            answers = service.api.perform(access, changes) => answers,
-            () = lease_ends(context, taken_at) => return Err(StoreError::LeaseLost),
-        };
+        let calls = service.api.perform(access, changes);
+        let answers = self.within_lease(context, calls).await?;
         let took = context.clock.monotonic().saturating_sub(started);
         context
             .metrics
@@ -103,19 +117,5 @@ fn still_refused(failure: SyncFailure) -> SyncFailure {
             "the provider refuses an access token that it has just issued",
         ),
         other => other,
-    }
-}
-
-/// Returns when the lease that was taken at `taken_at` ends without having been renewed.
-async fn lease_ends(context: &WorkerContext, taken_at: Duration) {
-    let mut end = context.leases.end(taken_at, context.lease_ttl);
-    loop {
-        let now = context.clock.monotonic();
-        if now >= end {
-            return;
-        }
-        context.clock.sleep(end - now).await;
-        // Renewed meanwhile, with all others?
-        end = context.leases.end(taken_at, context.lease_ttl);
     }
 }

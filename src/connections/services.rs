@@ -7,8 +7,9 @@ use chrono::TimeDelta;
 
 use super::gate::{Gate, Trouble};
 use super::limiter::{ConnectionBudget, Limiter};
+use super::shared_limiter::{SharedLimiter, Tokens};
 use crate::config::Quota;
-use crate::domain::{Clock, ConnectionId, ProviderKind, RateScope, SyncFailure, Timestamp, Wait};
+use crate::domain::{Clock, ConnectionId, ProviderKind, SyncFailure, Timestamp, Wait};
 use crate::oauth::OAuthClient;
 use crate::plan::Heard;
 use crate::provider::CalendarProvider;
@@ -20,7 +21,7 @@ pub struct Service {
     pub oauth: OAuthClient,
     /// Per account.
     account_quota: Quota,
-    shared: Option<Arc<Limiter>>,
+    shared: Option<Arc<SharedLimiter>>,
     gate: Mutex<Gate>,
 }
 
@@ -36,8 +37,7 @@ impl Service {
             api,
             oauth,
             account_quota,
-            shared: provider_quota
-                .map(|quota| Arc::new(Limiter::new(quota, RateScope::Provider, clock.clone()))),
+            shared: provider_quota.map(|quota| Arc::new(SharedLimiter::new(quota, clock.clone()))),
             gate: Mutex::default(),
         }
     }
@@ -51,12 +51,15 @@ impl Service {
     /// refill it.
     pub(super) fn budget(&self, clock: &Arc<dyn Clock>) -> ConnectionBudget {
         ConnectionBudget {
-            own: Arc::new(Limiter::new(
-                self.account_quota,
-                RateScope::Connection,
-                clock.clone(),
-            )),
+            own: Arc::new(Limiter::new(self.account_quota, clock.clone())),
             provider: self.shared.clone(),
+        }
+    }
+
+    /// From now on this part of what the provider allows us altogether is this node's.
+    pub(crate) fn use_share(&self, share: f64, tokens: Tokens) {
+        if let Some(shared) = &self.shared {
+            shared.use_share(share, tokens);
         }
     }
 
@@ -76,7 +79,7 @@ impl Service {
     }
 
     /// The provider limits everybody until then.
-    pub(super) fn limit(&self, until: Timestamp) {
+    pub(crate) fn limit(&self, until: Timestamp) {
         self.lock().limit(until);
     }
 

@@ -18,6 +18,7 @@ use super::worker::{self, WorkerArgs, WorkerMsg};
 use crate::domain::{ConnectionId, ConnectionStatus, Timestamp};
 use crate::plan::{Restart, restart};
 use crate::queue::PollerHandle;
+use crate::store::Fence;
 
 #[derive(Debug)]
 pub(super) enum SupervisorMsg {
@@ -235,7 +236,7 @@ impl Supervisor {
             .context
             .store
             .set_connection_status(
-                self.connection_id,
+                Fence::Node(self.connection_id, self.context.node),
                 ConnectionStatus::Quarantined,
                 Some(&reason),
                 Some(until),

@@ -5,12 +5,13 @@
 //! error that is not a value ends it, and its supervisor decides.
 
 use std::sync::{Arc, OnceLock};
+use std::time::Duration;
 
 use async_trait::async_trait;
 use chrono::TimeDelta;
 use ractor::{Actor, ActorCell, ActorProcessingErr, ActorRef, SpawnErr};
 
-use super::call::LiveCall;
+use super::call::{HANDOVER_PATIENCE, LiveCall};
 use super::context::WorkerContext;
 use super::limiter::ConnectionBudget;
 use super::record::{Record, WorkerState};
@@ -64,6 +65,7 @@ pub(super) async fn spawn(
         provider: None,
         wait: None,
         lease: None,
+        taken_at: Duration::ZERO,
         recover: true,
         breaker: Breaker::default(),
         reopened: None,
@@ -98,7 +100,7 @@ impl Actor for Worker {
             .enter(WorkerState::Working, self.context.clock.now());
         match message {
             WorkerMsg::Look => self.look(&myself, hands).await?,
-            WorkerMsg::Call(call) => self.call(call, hands).await?,
+            WorkerMsg::Call(call) => self.call(&myself, call, hands).await?,
         }
         Ok(())
     }
@@ -134,7 +136,17 @@ impl Worker {
         }
         let now = self.context.clock.now();
         match end {
-            RoundEnd::NotOurs => self.record.enter(WorkerState::ElsewhereOwned, now),
+            RoundEnd::NotOurs => {
+                self.leave(hands, now);
+                // Whoever it was that sent the hint meant the one who acts.
+                self.context.nodes.pass_on([hands.connection_id]);
+            }
+            RoundEnd::HandedOver => {
+                self.leave(hands, now);
+                // What is due goes with it, unless the node that wanted it is gone by then.
+                let lapsed = TimeDelta::from_std(HANDOVER_PATIENCE).unwrap_or(TimeDelta::MAX);
+                self.poller.due(hands.connection_id, now + lapsed);
+            }
             RoundEnd::Due(due) => {
                 self.record.round_ended(now);
                 self.note_due(due, hands);
@@ -175,10 +187,28 @@ impl Worker {
         }
     }
 
-    async fn call(&self, call: LiveCall, hands: &mut Hands) -> Result<(), StoreError> {
+    async fn call(
+        &self,
+        myself: &ActorRef<WorkerMsg>,
+        call: LiveCall,
+        hands: &mut Hands,
+    ) -> Result<(), StoreError> {
+        let before = hands.lease;
         let answered = hands.answer(&self.context, call).await;
+        let state = match hands.lease {
+            Some(_) => WorkerState::Idle,
+            None => WorkerState::ElsewhereOwned,
+        };
+        self.record.enter(state, self.context.clock.now());
         self.record
-            .enter(WorkerState::Idle, self.context.clock.now());
+            .update(|record| record.lease_epoch = hands.lease.map(|lease| lease.epoch));
+        if hands.lease.is_some() {
+            // Work came with the lease, or another node has been waiting for it during the call.
+            let is_new = hands.lease != before;
+            if is_new || !self.context.nodes.is_alone() {
+                self.look_again(myself);
+            }
+        }
         match answered {
             Ok(()) => Ok(()),
             Err(error) => self.database_trouble(error, hands),
@@ -195,7 +225,7 @@ impl Worker {
             StoreError::LeaseLost => {
                 tracing::info!(connection.id = %hands.connection_id, "the lease was lost; what this round did is left to its new owner");
                 hands.lease = None;
-                self.record.enter(WorkerState::ElsewhereOwned, now);
+                self.leave(hands, now);
                 self.poller.due(hands.connection_id, now + DATABASE_PAUSE);
                 Ok(())
             }
@@ -207,6 +237,14 @@ impl Worker {
             }
             _ => Err(error),
         }
+    }
+
+    fn leave(&self, hands: &Hands, now: Timestamp) {
+        self.record.enter(WorkerState::ElsewhereOwned, now);
+        self.record.update(|record| {
+            record.lease_epoch = hands.lease.map(|lease| lease.epoch);
+            record.due_at = None;
+        });
     }
 
     fn note_due(&self, due: Option<Timestamp>, hands: &Hands) {

@@ -1,13 +1,20 @@
 //! Readiness and the tree of actors, put together from the records each part keeps.
 
+use std::collections::HashMap;
+
 use super::ports::Ports;
 use crate::api::UtcTime;
 use crate::api::ports::{ActorReport, ActorState, LimiterReport, Readiness, ReadyPart};
 use crate::connections::{ConnectionSnapshot, Trouble, WorkerState};
-use crate::domain::Timestamp;
+use crate::domain::{ConnectionId, NodeId, Timestamp};
+use crate::nodes::Hearing;
 
 /// Connections set aside that one answer lists.
 const MOST_SET_ASIDE: u64 = 100;
+/// Connections with actors that one answer lists.
+const MOST_CONNECTIONS: usize = 1_000;
+/// Nodes that one answer lists.
+const MOST_NODES: u64 = 100;
 
 pub(super) async fn ready(ports: &Ports) -> Readiness {
     let mut parts = vec![
@@ -19,6 +26,7 @@ pub(super) async fn ready(ports: &Ports) -> Readiness {
             "running",
             "the connections actor is not running; it is being restarted",
         ),
+        wakeups(ports),
     ];
     let now = ports.context.clock.now();
     for (kind, service) in &ports.context.services {
@@ -79,6 +87,19 @@ fn poller(ports: &Ports) -> ReadyPart {
     }
 }
 
+/// Never a reason to be taken out of service: without hints from other nodes the poll finds the work.
+fn wakeups(ports: &Ports) -> ReadyPart {
+    let detail = match ports.context.nodes.hearing() {
+        Hearing::NotNeeded => "not needed: a SQLite database has one node".to_owned(),
+        Hearing::Connecting => "connecting".to_owned(),
+        Hearing::Listening => "listening".to_owned(),
+        Hearing::PollingOnly(why) => format!(
+            "polling only: what other nodes take in starts within SYNC_POLL_INTERVAL ({why})"
+        ),
+    };
+    part("node_wakeups", true, &detail, "")
+}
+
 fn part(name: &str, ok: bool, good: &str, bad: &str) -> ReadyPart {
     ReadyPart {
         name: name.to_owned(),
@@ -100,34 +121,75 @@ pub(super) async fn actors(ports: &Ports) -> ActorReport {
         )
     };
     let mut snapshots = ports.connections.snapshots();
-    snapshots.sort_by_key(|snapshot| (snapshot.since, snapshot.connection_id));
+    // What rests last: of many, those are left out.
+    let rests = |seen: &ConnectionSnapshot| seen.state == WorkerState::Idle;
+    snapshots.sort_by_key(|seen| (rests(seen), seen.since, seen.connection_id));
+    let omitted = snapshots.len().saturating_sub(MOST_CONNECTIONS);
+    snapshots.truncate(MOST_CONNECTIONS);
+    let owners = owners(ports, &snapshots, now).await;
     let mut supervisors = set_aside(ports).await;
-    supervisors.extend(
-        snapshots
-            .into_iter()
-            .map(|snapshot| supervisor(ports, snapshot, now)),
-    );
+    supervisors.extend(snapshots.into_iter().map(|snapshot| {
+        let owner = owners.get(&snapshot.connection_id).copied();
+        ActorReport {
+            owner: owner.map(|owner| owner.to_string()),
+            ..supervisor(ports, snapshot, now)
+        }
+    }));
     let connections = ActorReport {
         children: supervisors,
+        omitted: u64::try_from(omitted).ok().filter(|omitted| *omitted > 0),
         ..report(
             "connections",
             running(ports.connections.is_running()),
             ports.started_at,
         )
     };
+    let housekeeper = report(
+        "housekeeper",
+        running(ports.housekeeper.is_running()),
+        ports.started_at,
+    );
+    let mut children = vec![poller, connections, housekeeper];
+    children.extend(other_nodes(ports).await);
     ActorReport {
         id: Some(ports.context.node.to_string()),
-        children: vec![
-            poller,
-            connections,
-            report(
-                "housekeeper",
-                running(ports.housekeeper.is_running()),
-                ports.started_at,
-            ),
-        ],
+        children,
         ..report("daemon", ActorState::Running, ports.started_at)
     }
+}
+
+/// The nodes beside this one. Their trees are theirs to show.
+async fn other_nodes(ports: &Ports) -> Vec<ActorReport> {
+    let alive = ports.context.store.live_nodes(MOST_NODES).await;
+    alive
+        .unwrap_or_default()
+        .into_iter()
+        .filter(|node| node.id != ports.context.node)
+        .map(|node| ActorReport {
+            id: Some(node.id.to_string()),
+            ..report("other_node", ActorState::Running, node.started_at)
+        })
+        .collect()
+}
+
+/// Who acts for the connections known here that are another node's.
+async fn owners(
+    ports: &Ports,
+    snapshots: &[ConnectionSnapshot],
+    now: Timestamp,
+) -> HashMap<ConnectionId, NodeId> {
+    let elsewhere: Vec<ConnectionId> = snapshots
+        .iter()
+        .filter(|seen| seen.state == WorkerState::ElsewhereOwned)
+        .map(|seen| seen.connection_id)
+        .collect();
+    let context = &ports.context;
+    let owners = context.store.owners(&elsewhere, context.node, now).await;
+    owners
+        .unwrap_or_default()
+        .into_iter()
+        .filter_map(|(id, owner)| Some((id, owner?)))
+        .collect()
 }
 
 /// Connections that are set aside have no actors; their rows say why. Those first: someone should
@@ -218,6 +280,8 @@ fn report(kind: &str, state: ActorState, since: Timestamp) -> ActorReport {
         last_error: None,
         lag_seconds: None,
         limiter: None,
+        owner: None,
+        omitted: None,
         children: Vec::new(),
     }
 }

@@ -1,9 +1,10 @@
 //! The composition root: from settings to a running daemon, and back to quiet.
 //!
 //! Owns the order of starting (database → actors → HTTP last, so that "ready" is true) and of
-//! stopping (HTTP → actors finish their rounds → leases given back → database). No statics: two
+//! stopping (HTTP → actors finish their rounds → leases given back → last requests → database). No statics: two
 //! daemons in one process start and stop independently.
 
+mod background;
 mod health;
 mod ports;
 mod services;
@@ -15,17 +16,19 @@ use std::time::Duration;
 use ractor::ActorRef;
 use tokio::net::TcpListener;
 use tokio::task::JoinHandle;
-use tokio_util::sync::{CancellationToken, DropGuard};
+use tokio_util::sync::CancellationToken;
 use url::Url;
 
+use self::background::Background;
 use self::ports::Ports;
 use crate::api::{self, ApiState};
 use crate::config::Config;
-use crate::connections::{ConnectionsHandle, WorkerContext, keep_leases};
+use crate::connections::{ConnectionsHandle, WorkerContext};
 use crate::dashboard;
 use crate::domain::{Clock, Entropy, NodeId, SystemClock, SystemEntropy, WaitReason};
 use crate::health::Metrics;
 use crate::housekeeper::HousekeeperHandle;
+use crate::nodes;
 use crate::oauth::{AllowedOrigins, ConnectFlow, ReturnAddress, SignInProvider};
 use crate::plan::Backoff;
 use crate::provider::http;
@@ -41,6 +44,8 @@ use crate::store::{Store, StoreError};
 pub struct Surroundings {
     pub clock: Arc<dyn Clock>,
     pub entropy: Arc<dyn Entropy>,
+    /// How long one call to a provider may take, its answer included.
+    pub call_timeout: Duration,
 }
 
 impl Default for Surroundings {
@@ -48,6 +53,7 @@ impl Default for Surroundings {
         Self {
             clock: SystemClock::shared(),
             entropy: Arc::new(SystemEntropy),
+            call_timeout: http::CALL_TIMEOUT,
         }
     }
 }
@@ -75,8 +81,7 @@ pub struct Daemon {
     root: ActorRef<RootMsg>,
     server: JoinHandle<()>,
     stop_server: CancellationToken,
-    leases: JoinHandle<()>,
-    stop_leases: DropGuard,
+    background: Background,
     failed: CancellationToken,
     address: SocketAddr,
     deadline: Duration,
@@ -88,7 +93,11 @@ impl Daemon {
     /// # Errors
     /// Says which setting, or what around the daemon, is in the way; nothing is left running.
     pub async fn start(config: Config, surroundings: Surroundings) -> Result<Self, StartError> {
-        let Surroundings { clock, entropy } = surroundings;
+        let Surroundings {
+            clock,
+            entropy,
+            call_timeout,
+        } = surroundings;
         let store = Store::open(&config.database.url).await?;
         store.migrate().await?;
         shared_time::follow_once(&store, clock.as_ref()).await?;
@@ -99,7 +108,7 @@ impl Daemon {
         // Before anything acts, so that a taken port does not end work that has begun.
         let listener = listen(config.http.bind_address).await?;
         let address = listener.local_addr().unwrap_or(config.http.bind_address);
-        let http = http::client()?;
+        let http = http::client_within(call_timeout)?;
         let context = Arc::new(worker_context(&config, store, &http, &clock, &entropy));
         for provider in context.services.keys().copied() {
             // Who waited for this provider to be configured.
@@ -107,18 +116,10 @@ impl Daemon {
             context.store.end_waits(provider, why, now).await?;
         }
 
-        let stop_leases = CancellationToken::new();
-        let leases = tokio::spawn(keep_leases(context.clone(), stop_leases.clone()));
-        // Ends with the leases' keeper, and has nothing to finish.
-        tokio::spawn(shared_time::follow(
-            context.store.clone(),
-            clock.clone(),
-            stop_leases.clone(),
-        ));
-        // Also if what follows fails.
-        let stop_leases = stop_leases.drop_guard();
+        let poller = PollerHandle::new();
+        let background = Background::start(&context, &poller).await?;
         let ports = Ports {
-            poller: PollerHandle::new(),
+            poller,
             connections: ConnectionsHandle::new(),
             housekeeper: HousekeeperHandle::default(),
             started_at: clock.now(),
@@ -150,8 +151,7 @@ impl Daemon {
             root,
             server,
             stop_server,
-            leases,
-            stop_leases,
+            background,
             failed,
             address,
             deadline,
@@ -176,28 +176,27 @@ impl Daemon {
     /// Stops: no new requests, rounds under way finish, leases are given back, the database closes.
     /// What is not done by the deadline is cut off, which loses nothing.
     pub async fn shutdown(self) {
-        let started = self.ports.context.clock.monotonic();
-        let left = |clock: &dyn Clock| {
+        let context = self.ports.context.clone();
+        let started = context.clock.monotonic();
+        let left = || {
             self.deadline
-                .saturating_sub(clock.monotonic().saturating_sub(started))
+                .saturating_sub(context.clock.monotonic().saturating_sub(started))
         };
-        let clock = self.ports.context.clock.clone();
         self.stop_server.cancel();
-        self.ports.connections.drain(left(clock.as_ref())).await;
+        self.ports.connections.drain(left()).await;
         let _ = self.root.cast(RootMsg::Stop);
-        if tokio::time::timeout(left(clock.as_ref()), self.server)
-            .await
-            .is_err()
-        {
-            tracing::warn!("requests under way were cut off at the deadline");
-        }
-        drop(self.stop_leases);
-        let _ = self.leases.await;
-        let node = self.ports.context.node;
-        if let Err(error) = self.ports.context.store.release_leases(Some(node)).await {
+        self.background.stop().await;
+        if let Err(error) = background::leave(&context).await {
             tracing::warn!(error = %error, "leases were not given back; they end by themselves");
         }
-        self.ports.context.store.clone().close().await;
+        if tokio::time::timeout(left(), self.server).await.is_err() {
+            tracing::warn!("requests under way were cut off at the deadline");
+        }
+        // The last requests may have brought work.
+        if let Err(error) = nodes::say_look(&context.store).await {
+            tracing::debug!(error = %error, "other nodes were not told");
+        }
+        context.store.clone().close().await;
         tracing::info!("stopped");
     }
 }

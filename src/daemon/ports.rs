@@ -25,7 +25,13 @@ pub(super) struct Ports {
 
 impl Waker for Ports {
     fn wake(&self, connections: &[ConnectionId]) {
-        self.poller.wake(connections.to_vec());
+        let nodes = &self.context.nodes;
+        // Should another node hold one after all, the worker here finds out, and passes it on.
+        let (here, perhaps_elsewhere): (Vec<_>, Vec<_>) = connections
+            .iter()
+            .partition(|id| nodes.is_alone() || self.connections.holds(**id));
+        self.poller.wake(here);
+        nodes.pass_on(perhaps_elsewhere);
     }
 }
 

@@ -83,13 +83,19 @@ pub(super) fn parse(text: &str) -> Result<Vec<Change>, Vec<BadLine>> {
 
 fn change(line: &str) -> Result<Change, String> {
     let line: Line = serde_json::from_str(line).map_err(|error| describe(&error))?;
-    let appointment = Reported::deserialize(&line.appointment)
-        .map_err(|error| format!("in appointment: {}", describe(&error)))?;
-    Ok(Change {
-        id: line.id,
-        appointment,
-        body: line.appointment,
-    })
+    Change::reported(line.id, line.appointment)
+        .map_err(|error| format!("in appointment: {}", describe(&error)))
+}
+
+impl Change {
+    /// From the body of a report.
+    pub(super) fn reported(id: AppointmentId, body: Value) -> Result<Self, serde_json::Error> {
+        Ok(Self {
+            id,
+            appointment: Reported::deserialize(&body)?,
+            body,
+        })
+    }
 }
 
 /// What serde says, up to where it repeats a value: values may name a client.

@@ -12,7 +12,7 @@ const LONGEST_VALUE: usize = 60;
 
 /// One thing that is not as it should be.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Difference {
+pub struct Difference {
     provider: ProviderKind,
     account: String,
     appointment: String,
@@ -40,13 +40,13 @@ impl fmt::Display for Difference {
 
 /// One calendar account and everything live in it.
 #[derive(Debug)]
-pub(super) struct Holding {
-    pub(super) provider: ProviderKind,
-    pub(super) account: String,
-    pub(super) coach: CoachId,
+pub struct Holding {
+    pub provider: ProviderKind,
+    pub account: String,
+    pub coach: CoachId,
     /// Where the connection writes.
-    pub(super) calendar_id: String,
-    pub(super) events: Vec<LiveEvent>,
+    pub calendar_id: String,
+    pub events: Vec<LiveEvent>,
 }
 
 /// Compares one account with what its coach's appointments demand.

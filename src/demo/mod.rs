@@ -7,6 +7,7 @@
 //! worked out here from the contract alone ([`oracle`]), without the daemon's own planning.
 
 mod api;
+mod audit;
 mod changes;
 mod compare;
 mod control;
@@ -21,6 +22,8 @@ mod sign_in;
 mod stage;
 mod tour;
 
+pub use audit::audit;
+pub use compare::{Difference, Holding};
 pub use latency::measure as measure_latency;
 pub use replay::{Elsewhere, ReplayOptions, replay};
 pub use settings::provider_settings;

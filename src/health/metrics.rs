@@ -46,6 +46,11 @@ struct ByActor {
     actor: &'static str,
 }
 
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct ByDirection {
+    direction: &'static str,
+}
+
 /// Cheap to clone; all clones count together.
 #[derive(Clone, Debug)]
 pub struct Metrics {
@@ -62,6 +67,9 @@ struct Inner {
     refreshes: Family<ByOutcome, Counter>,
     restarts: Family<ByActor, Counter>,
     leases: Gauge,
+    takeovers: Counter,
+    nodes: Gauge,
+    messages: Family<ByDirection, Counter>,
     depth: Family<ByStatus, Gauge>,
     oldest: Family<ByProvider, Gauge<f64, std::sync::atomic::AtomicU64>>,
     connections: Family<ByStatus, Gauge>,
@@ -121,6 +129,25 @@ impl Metrics {
             "Connections this node acts for",
             leases.clone(),
         );
+        let takeovers = Counter::default();
+        registry.register(
+            "lease_takeovers",
+            "Connections taken over from a node that fell silent",
+            takeovers.clone(),
+        );
+        let nodes = Gauge::default();
+        nodes.set(1);
+        registry.register(
+            "nodes_alive",
+            "Nodes on this database, this one included",
+            nodes.clone(),
+        );
+        let messages = Family::default();
+        registry.register(
+            "node_messages",
+            "Wake-ups between nodes, sent and received",
+            messages.clone(),
+        );
         let depth = Family::default();
         registry.register("queue_jobs", "Open jobs, by status", depth.clone());
         let oldest = Family::default();
@@ -142,6 +169,9 @@ impl Metrics {
                 refreshes,
                 restarts,
                 leases,
+                takeovers,
+                nodes,
+                messages,
                 depth,
                 oldest,
                 connections,
@@ -211,6 +241,29 @@ impl Metrics {
         self.inner
             .leases
             .set(i64::try_from(held).unwrap_or(i64::MAX));
+    }
+
+    pub(crate) fn taken_over(&self) {
+        self.inner.takeovers.inc();
+    }
+
+    pub(crate) fn nodes(&self, alive: usize) {
+        self.inner
+            .nodes
+            .set(i64::try_from(alive).unwrap_or(i64::MAX));
+    }
+
+    pub(crate) fn notified(&self) {
+        self.message("sent");
+    }
+
+    pub(crate) fn heard(&self) {
+        self.message("received");
+    }
+
+    fn message(&self, direction: &'static str) {
+        let labels = ByDirection { direction };
+        self.inner.messages.get_or_create(&labels).inc();
     }
 
     /// Everything in the text format, with what the database says right now.

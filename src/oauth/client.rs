@@ -172,6 +172,8 @@ impl OAuthClient {
 
     /// Fetches a new access token.
     ///
+    /// A grant that no longer covers what is needed is as good as none.
+    ///
     /// A grant without refresh token leaves the stored one in force (Google); one with it replaces
     /// the stored one (Microsoft, every time). The caller sees to it that a connection has one
     /// refresh at a time: two would race over two new tokens.
@@ -199,9 +201,15 @@ impl OAuthClient {
             .request_async(&transport)
             .await
             .map_err(|error| SyncFailure::from(CallFailure::from(error)))?;
-        answer
+        let grant = answer
             .into_grant(self.provider, asked_at)
-            .ok_or_else(unreadable)
+            .ok_or_else(unreadable)?;
+        // Calls with it would be denied one by one, and at Microsoft in words that also speak of a
+        // single calendar.
+        if !self.missing_scopes(&grant.scopes).is_empty() {
+            return Err(SyncFailure::NeedsReauth(ReauthReason::ScopeMissing));
+        }
+        Ok(grant)
     }
 
     /// Ends the grant at the provider; `true` if it is ended there, `false` if this provider offers

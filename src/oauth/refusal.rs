@@ -4,7 +4,6 @@
 //! Busy and broken servers come first, whatever their body says, because network trouble must never
 //! end a connection.
 
-use chrono::TimeDelta;
 use reqwest::StatusCode;
 use serde::Deserialize;
 use serde_json::Value;
@@ -98,12 +97,11 @@ impl Refusal {
         }
     }
 
-    /// A server in trouble that says when to come back is obeyed. A moment that is already here
-    /// says nothing: as a wait that costs no attempt it would be asked for for ever.
+    /// A server in trouble that says when to come back is obeyed.
     fn unavailable(answer: &Answer, now: Timestamp) -> Self {
         match answer.retry_after(now) {
-            Some(until) if until - now > TimeDelta::zero() => Self::Busy { until: Some(until) },
-            Some(_) | None => Self::Broken,
+            Some(until) => Self::Busy { until: Some(until) },
+            None => Self::Broken,
         }
     }
 
@@ -154,6 +152,7 @@ fn support_numbers(codes: &Value) -> Vec<u64> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use chrono::TimeDelta;
     use proptest::prelude::*;
     use reqwest::header::{HeaderMap, HeaderValue, RETRY_AFTER};
 

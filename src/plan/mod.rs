@@ -1,10 +1,10 @@
 //! Pure decisions: plain values in, plain values out.
 //!
 //! Owns what an event should show ([`compose`]), what to do next about one appointment in one
-//! calendar ([`plan`]), what a failure leads to ([`judge`]), what an outage costs
-//! ([`Breaker`]), what a report changes ([`receive`]) and
-//! when a crashed worker comes back ([`restart()`]). No I/O, no clock, no randomness: each is handed
-//! in, so the same state always leads to the same answer, in steady state and after a crash alike.
+//! calendar ([`plan`]), what a failure leads to ([`judge`]), what an outage costs ([`Breaker`]), what
+//! a report changes ([`receive`]), when a crashed worker comes back ([`restart()`]) and how nodes
+//! divide a quota ([`share`]). No I/O, no clock, no randomness: each is handed in, so the same state
+//! always leads to the same answer, in steady state and after a crash alike.
 
 mod breaker;
 mod content;
@@ -14,6 +14,7 @@ mod intake;
 mod record;
 mod restart;
 mod retry;
+mod share;
 mod template;
 
 pub use breaker::{Breaker, Heard, Outage};
@@ -24,6 +25,7 @@ pub use intake::{Outcome, receive};
 pub use record::{absent, intent, live};
 pub use restart::{Restart, RestartPolicy, restart};
 pub use retry::{Backoff, Verdict, judge};
+pub use share::{equal_part, share};
 pub use template::{InvalidTemplate, PLACEHOLDERS, check_template};
 
 #[cfg(test)]

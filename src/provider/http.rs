@@ -27,10 +27,18 @@ pub const MAX_RETRY_AFTER: TimeDelta = TimeDelta::hours(24);
 /// # Errors
 /// When the TLS backend cannot be set up, for instance without any root certificates.
 pub fn client() -> Result<reqwest::Client, reqwest::Error> {
+    client_within(CALL_TIMEOUT)
+}
+
+/// As [`client`], for calls that may take this long.
+///
+/// # Errors
+/// As [`client`].
+pub fn client_within(call_timeout: Duration) -> Result<reqwest::Client, reqwest::Error> {
     reqwest::Client::builder()
         .user_agent(concat!("calendar-integration/", env!("CARGO_PKG_VERSION")))
         .connect_timeout(CONNECT_TIMEOUT)
-        .timeout(CALL_TIMEOUT)
+        .timeout(call_timeout)
         // A redirect would carry the access token to wherever the answer points.
         .redirect(reqwest::redirect::Policy::none())
         .pool_idle_timeout(Duration::from_secs(60))
@@ -65,9 +73,11 @@ impl Answer {
         })
     }
 
+    /// The moment the provider asks us to wait for. One that is already here says nothing: as a
+    /// wait that costs no attempt it would be asked for for ever.
     pub fn retry_after(&self, now: Timestamp) -> Option<Timestamp> {
         let text = self.headers.get(RETRY_AFTER)?.to_str().ok()?;
-        retry_after(text, now)
+        retry_after(text, now).filter(|until| *until > now)
     }
 }
 
@@ -134,6 +144,9 @@ pub fn retry_after(text: &str, now: Timestamp) -> Option<Timestamp> {
 mod tests {
     use super::*;
     use proptest::prelude::*;
+    use tokio::io::{AsyncReadExt, AsyncWriteExt};
+    use tokio::net::TcpListener;
+    use tokio::task::JoinHandle;
 
     fn seconds_from_now(text: &str) -> Option<i64> {
         let now = "2026-11-01T12:00:00Z".parse().expect("an instant");
@@ -150,6 +163,125 @@ mod tests {
         assert_eq!(seconds_from_now("soon"), None);
         assert_eq!(seconds_from_now("-5"), None);
         assert_eq!(seconds_from_now("NaN"), None);
+    }
+
+    #[test]
+    fn a_wait_that_is_over_already_is_none() {
+        let now: Timestamp = "2026-11-01T12:00:00Z".parse().expect("an instant");
+        for (text, wait) in [
+            ("0", None),
+            ("Sun, 01 Nov 2026 11:00:00 GMT", None),
+            ("1", Some(TimeDelta::seconds(1))),
+        ] {
+            let answer = Answer {
+                status: StatusCode::TOO_MANY_REQUESTS,
+                headers: [(RETRY_AFTER, text.parse().expect("a header"))]
+                    .into_iter()
+                    .collect(),
+                body: Vec::new(),
+            };
+            assert_eq!(
+                answer.retry_after(now),
+                wait.map(|wait| now + wait),
+                "{text}"
+            );
+        }
+    }
+
+    /// A server that answers one client with this head and then `piece` over and over. Tells what it
+    /// was asked, and how many bytes it could send before the client hung up.
+    async fn endless(head: &'static str, piece: &'static [u8]) -> (String, JoinHandle<Asked>) {
+        let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
+        let url = format!("http://{}/", listener.local_addr().expect("an address"));
+        let served = tokio::spawn(async move {
+            let (mut client, _) = listener.accept().await.expect("a client");
+            let mut request = vec![0; 4096];
+            let length = client.read(&mut request).await.expect("a request");
+            request.truncate(length);
+            client.write_all(head.as_bytes()).await.expect("room");
+            let mut sent = 0;
+            while !piece.is_empty() && client.write_all(piece).await.is_ok() {
+                sent += piece.len();
+            }
+            // Nothing more to say, but the line stays open for as long as the client holds it.
+            let _ = client.read(&mut [0; 1]).await;
+            Asked {
+                request: String::from_utf8_lossy(&request).into_owned(),
+                sent,
+            }
+        });
+        (url, served)
+    }
+
+    struct Asked {
+        request: String,
+        sent: usize,
+    }
+
+    async fn failure(client: &reqwest::Client, url: &str) -> SyncFailure {
+        let answer = send(client.get(url)).await;
+        answer.expect_err("no sound answer")
+    }
+
+    fn code(failure: &SyncFailure) -> FailureCode {
+        assert!(matches!(failure, SyncFailure::Retryable { .. }));
+        failure.code()
+    }
+
+    /// What lies in the sockets' buffers was sent, but not read.
+    const IN_FLIGHT: usize = 24 * 1024 * 1024;
+
+    #[tokio::test]
+    async fn an_endless_answer_is_read_to_the_limit_and_no_further() {
+        let head = "HTTP/1.1 200 OK\r\ncontent-type: application/json\r\n\r\n";
+        let (url, served) = endless(head, &[b' '; 1 << 16]).await;
+        let failure = failure(&client().expect("a client"), &url).await;
+        assert_eq!(code(&failure), FailureCode::BadAnswer);
+        let sent = served.await.expect("served").sent;
+        assert!(sent < MAX_BODY_BYTES + IN_FLIGHT, "{sent} bytes");
+    }
+
+    /// Nothing is expanded, so nothing can burst: compression is neither asked for nor undone.
+    #[tokio::test]
+    async fn a_compressed_answer_stays_as_small_as_it_came() {
+        // 10 bytes of a gzip header; whatever would follow is not looked at.
+        let packed = "HTTP/1.1 200 OK\r\ncontent-encoding: gzip\r\ncontent-length: 10\r\n\r\n\
+            \x1f\x0b\x08\0\0\0\0\0\0\0";
+        let (url, served) = endless(packed, &[]).await;
+        let answer = send(client().expect("a client").get(&url)).await;
+        let answer = answer.expect("an answer");
+        assert_eq!(answer.body.len(), 10);
+        assert!(answer.json::<serde_json::Value>().is_err());
+        drop(answer);
+        let request = served.await.expect("served").request.to_lowercase();
+        assert!(!request.contains("accept-encoding"), "{request}");
+    }
+
+    #[tokio::test]
+    async fn silence_and_a_trickle_end_when_the_time_is_up() {
+        let quick = client_within(Duration::from_millis(80)).expect("a client");
+        let (silent, _served) = endless("", &[]).await;
+        let (half, _served_half) =
+            endless("HTTP/1.1 200 OK\r\ncontent-length: 9\r\n\r\n{", &[]).await;
+        for url in [silent, half] {
+            let failure = failure(&quick, &url).await;
+            assert_eq!(code(&failure), FailureCode::Timeout);
+        }
+    }
+
+    #[tokio::test]
+    async fn a_redirect_is_an_answer_and_no_order() {
+        for status in ["301", "302", "303", "307", "308"] {
+            let head =
+                format!("HTTP/1.1 {status} Go\r\nlocation: /on\r\ncontent-length: 0\r\n\r\n");
+            let (url, served) = endless(head.leak(), &[]).await;
+            let client = client().expect("a client");
+            let answer = send(client.post(&url).bearer_auth("token")).await;
+            assert_eq!(answer.expect("an answer").status.as_str(), status);
+            drop(client);
+            let request = served.await.expect("served").request;
+            assert_eq!(request.matches("HTTP/1.1").count(), 1, "{request}");
+        }
     }
 
     proptest! {

@@ -4,6 +4,7 @@
 //! `SYNC_POLL_INTERVAL` the database is asked for what is due before the next poll: the net under
 //! lost hints, restarts and other nodes' connections.
 
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -55,6 +56,8 @@ pub struct PollerHandle {
     actor: ActorSlot<PollerMsg>,
     hints: Hints,
     snapshot: Arc<Mutex<PollerSnapshot>>,
+    /// A poll was asked for and has not begun: one is enough.
+    poll_asked: Arc<AtomicBool>,
 }
 
 impl PollerHandle {
@@ -75,7 +78,10 @@ impl PollerHandle {
             poll_interval,
             hints: self.hints.clone(),
             snapshot: self.snapshot.clone(),
+            poll_asked: self.poll_asked.clone(),
         };
+        // One that a predecessor did not get to is made up for by the first poll.
+        self.poll_asked.store(false, Ordering::Release);
         let (actor, _) = Actor::spawn_linked(None, poller, (), root).await?;
         let cell = actor.get_cell();
         self.actor.fill(actor);
@@ -88,6 +94,13 @@ impl PollerHandle {
     pub fn wake(&self, ids: Vec<ConnectionId>) {
         if self.hints.add(ids) {
             self.actor.send(PollerMsg::Wake);
+        }
+    }
+
+    /// Something may be due that nobody named.
+    pub fn poll(&self) {
+        if !self.poll_asked.swap(true, Ordering::AcqRel) {
+            self.actor.send(PollerMsg::Poll);
         }
     }
 
@@ -115,6 +128,7 @@ struct Poller {
     poll_interval: Duration,
     hints: Hints,
     snapshot: Arc<Mutex<PollerSnapshot>>,
+    poll_asked: Arc<AtomicBool>,
 }
 
 #[derive(Default)]
@@ -177,7 +191,10 @@ impl Actor for Poller {
                 }
                 self.set_alarm(&myself, state);
             }
-            PollerMsg::Poll => self.poll(&myself, state).await,
+            PollerMsg::Poll => {
+                self.poll_asked.store(false, Ordering::Release);
+                self.poll(&myself, state).await;
+            }
         }
         self.note(|snapshot| snapshot.waiting = state.due.len());
         Ok(())

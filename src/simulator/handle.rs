@@ -12,7 +12,7 @@ use crate::domain::ProviderKind;
 use super::account::{Access, AccountKey};
 use super::coach::{self, CoachEdit, EditError, EventSelector};
 use super::faults::{FaultRule, FaultStatus, TooManyRules};
-use super::ledger::{CallCount, CallKind, Effect, EffectKind};
+use super::ledger::{CallCount, CallKind, Effect, EffectKind, SeenCall};
 use super::tokens::Grant;
 use super::view::{self, AccountView, Duplicate, LiveEvent};
 use super::world::Shared;
@@ -93,6 +93,13 @@ impl SimulatorHandle {
 
     pub fn calls(&self) -> Vec<CallCount> {
         self.shared.world().ledger.calls()
+    }
+
+    /// The latest calls for one account, oldest first, with those of sign-ins and refreshes. Of all
+    /// accounts together the last 20,000 are kept.
+    pub fn calls_of(&self, provider: ProviderKind, email: &str) -> Vec<SeenCall> {
+        let key = AccountKey::new(provider, email);
+        self.shared.world().ledger.calls_of(&key)
     }
 
     /// Calls of one kind, whatever the answer. Parts of batches count as calls of their own kind.

@@ -1,7 +1,8 @@
 //! What happened: every effect on a calendar, and how many calls led there.
 //!
-//! Memory is bounded: of effects, of creates per key and of first receipts a million each are kept.
-//! Beyond that the oldest effects go, and new keys are no longer counted; both are told.
+//! Memory is bounded: of effects, of creates per key and of first receipts a million each are kept,
+//! of single calls a few thousand. Beyond that the oldest effects and calls go, and new keys are no
+//! longer counted.
 
 use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::time::Duration;
@@ -14,6 +15,7 @@ use super::account::{AccountKey, Marks};
 use super::message::Moment;
 
 const KEPT: usize = 1_000_000;
+const KEPT_CALLS: usize = 20_000;
 
 /// What a call asks for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
@@ -87,6 +89,36 @@ pub struct CallCount {
     pub count: u64,
 }
 
+/// One call and how it was answered. A part of a batch is a call of its own, beside the batch's.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SeenCall {
+    pub at: Timestamp,
+    pub provider: ProviderKind,
+    pub operation: CallKind,
+    /// Absent where no token or code told.
+    pub account: Option<String>,
+    /// 0: the connection was cut instead of an answer.
+    pub status: u16,
+}
+
+impl SeenCall {
+    pub(super) fn new(
+        at: Moment,
+        provider: ProviderKind,
+        operation: CallKind,
+        account: Option<&AccountKey>,
+        status: u16,
+    ) -> Self {
+        Self {
+            at: at.now,
+            provider,
+            operation,
+            account: account.map(|key| key.email.clone()),
+            status,
+        }
+    }
+}
+
 /// Effects and counts since the start or the last reset.
 #[derive(Debug, Default)]
 pub(super) struct Ledger {
@@ -94,6 +126,7 @@ pub(super) struct Ledger {
     recorded: u64,
     totals: HashMap<(ProviderKind, EffectKind), u64>,
     calls: BTreeMap<(ProviderKind, CallKind, u16), u64>,
+    latest_calls: VecDeque<SeenCall>,
     creates: HashMap<(ProviderKind, String), u32>,
     receipts: HashMap<String, Duration>,
 }
@@ -155,8 +188,24 @@ impl Ledger {
         }
     }
 
-    pub(super) fn count_call(&mut self, provider: ProviderKind, kind: CallKind, status: u16) {
-        *self.calls.entry((provider, kind, status)).or_default() += 1;
+    pub(super) fn count_call(&mut self, call: SeenCall) {
+        let kind = (call.provider, call.operation, call.status);
+        *self.calls.entry(kind).or_default() += 1;
+        if self.latest_calls.len() >= KEPT_CALLS {
+            self.latest_calls.pop_front();
+        }
+        self.latest_calls.push_back(call);
+    }
+
+    /// The latest calls for an account, oldest first.
+    pub(super) fn calls_of(&self, account: &AccountKey) -> Vec<SeenCall> {
+        self.latest_calls
+            .iter()
+            .filter(|call| {
+                call.provider == account.provider && call.account.as_ref() == Some(&account.email)
+            })
+            .cloned()
+            .collect()
     }
 
     /// Up to `limit` effects after the one numbered `seq`.

@@ -35,6 +35,12 @@ impl Call {
         self.header("authorization")?.strip_prefix("Bearer ")
     }
 
+    /// Whether the path or the body has this text in it.
+    pub(super) fn holds(&self, text: &str) -> bool {
+        let bytes = text.as_bytes();
+        self.path.contains(text) || self.body.windows(bytes.len().max(1)).any(|w| w == bytes)
+    }
+
     /// The first value of a query parameter.
     pub(super) fn param(&self, name: &str) -> Option<&str> {
         first(&self.query, name)
@@ -44,6 +50,21 @@ impl Call {
     pub(super) fn segments(&self, base: &str) -> Option<Vec<String>> {
         let rest = self.path.strip_prefix(base)?.strip_prefix('/')?;
         Some(rest.split('/').map(decode_segment).collect())
+    }
+
+    #[cfg(test)]
+    pub(super) fn for_tests(body: &[u8]) -> Self {
+        Self {
+            method: Method::POST,
+            path: "/".to_owned(),
+            query: Vec::new(),
+            headers: HeaderMap::new(),
+            body: body.to_vec(),
+            at: Moment {
+                now: Timestamp::UNIX_EPOCH,
+                elapsed: Duration::ZERO,
+            },
+        }
     }
 
     /// The body as a form.

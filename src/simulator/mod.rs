@@ -49,7 +49,7 @@ pub use coach::{CoachEdit, EditError, EventSelector, GuestAnswer};
 pub use config::{Limits, OAuthClient, SimulatorConfig, Window};
 pub use faults::{BatchForm, FaultEffect, FaultRule, FaultStatus, TooManyRules};
 pub use handle::{IssuedTokens, SimulatorHandle};
-pub use ledger::{Actor, CallCount, CallKind, Effect, EffectKind};
+pub use ledger::{Actor, CallCount, CallKind, Effect, EffectKind, SeenCall};
 pub use view::{AccountView, CalendarView, Duplicate, LiveEvent};
 
 use server::Front;

@@ -11,7 +11,7 @@ use super::account::AccountKey;
 use super::control;
 use super::faults::FaultEffect;
 use super::faults::wire::{cut_connection, spoil};
-use super::ledger::CallKind;
+use super::ledger::{CallKind, SeenCall};
 use super::message::{Call, Reply, parse_query};
 use super::week;
 use super::world::Shared;
@@ -79,19 +79,17 @@ async fn provider_call(shared: &Arc<Shared>, call: &Call) -> Response {
         .into();
     };
     let account = target.account(shared, call);
-    let fault = draw_fault(shared, &target, kind, account.as_ref());
+    let fault = draw_fault(shared, call, &target, kind, account.as_ref());
+    let count = |status| {
+        let seen = SeenCall::new(call.at, target.provider(), kind, account.as_ref(), status);
+        shared.world().ledger.count_call(seen);
+    };
     let _slot = match take_slot(shared, &target, account.as_ref(), call) {
         Ok(slot) => slot,
         Err(refusal) => {
-            let provider = target.provider();
-            let mut world = shared.world();
-            world.ledger.count_call(provider, kind, refusal.status);
+            count(refusal.status);
             return refusal.into();
         }
-    };
-    let count = |status| {
-        let provider = target.provider();
-        shared.world().ledger.count_call(provider, kind, status);
     };
     if fault == Some(FaultEffect::Hang) {
         count(CUT);
@@ -100,6 +98,11 @@ async fn provider_call(shared: &Arc<Shared>, call: &Call) -> Response {
     if fault == Some(FaultEffect::ResetBeforeAnswer) {
         count(CUT);
         cut_connection();
+    }
+    if fault == Some(FaultEffect::Redirect) {
+        let reply = Reply::empty(307).with("location", call.path.as_str());
+        count(reply.status);
+        return reply.into();
     }
     if let Some(FaultEffect::Status {
         status,
@@ -129,6 +132,7 @@ const CUT: u16 = 0;
 /// What a script, or else chaos, has in store for this call.
 fn draw_fault(
     shared: &Shared,
+    call: &Call,
     target: &Target,
     kind: CallKind,
     account: Option<&AccountKey>,
@@ -138,7 +142,7 @@ fn draw_fault(
     }
     let mut world = shared.world();
     world
-        .draw_fault(target.provider(), kind, account)
+        .draw_fault(target.provider(), kind, account, call)
         .or_else(|| world.faults.draw_chaos(kind))
 }
 

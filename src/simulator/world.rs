@@ -10,7 +10,7 @@ use super::account::{AccountKey, Accounts, Marks};
 use super::config::SimulatorConfig;
 use super::faults::{FaultEffect, Faults};
 use super::ledger::{Actor, CallKind, EffectKind, Ledger, Place};
-use super::message::Moment;
+use super::message::{Call, Moment};
 use super::quota::SlidingWindow;
 use super::random::Dice;
 use super::tokens::Tokens;
@@ -92,8 +92,9 @@ impl World {
         provider: ProviderKind,
         kind: CallKind,
         account: Option<&AccountKey>,
+        call: &Call,
     ) -> Option<FaultEffect> {
-        self.faults.draw(provider, kind, account, &self.dice)
+        self.faults.draw(provider, kind, account, call, &self.dice)
     }
 
     pub(super) fn record(

@@ -16,7 +16,7 @@ use tokio::sync::OwnedSemaphorePermit;
 use super::entity::{appointment, connection, job, lease, mapping};
 use super::patience::in_time;
 use super::sql::Sql;
-use super::{Job, Lease, Store, StoreError, leases, tokens};
+use super::{Job, Lease, Store, StoreError, handover, leases, tokens};
 use crate::domain::{
     Appointment, AppointmentId, Connection, ConnectionId, JobId, Mapping, NodeId, Priority,
     Timestamp, Wait,
@@ -41,6 +41,8 @@ pub struct ClaimRequest {
 pub struct Claim {
     tx: DatabaseTransaction,
     pub lease: Lease,
+    /// From a node that fell silent.
+    pub taken_over: bool,
     pub connection: Connection,
     pub tokens: Option<tokens::StoredTokens>,
     pub due: Vec<Claimed>,
@@ -53,6 +55,15 @@ pub struct Claim {
     _turn: Option<OwnedSemaphorePermit>,
 }
 
+/// Why nothing was claimed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum NoClaim {
+    /// Another node acts for the connection, or it is no more.
+    NotOurs,
+    /// It was ours, and is now kept for the node that waited for it.
+    HandedOver,
+}
+
 /// One due row, with what planning needs.
 #[derive(Clone, Debug)]
 pub struct Claimed {
@@ -62,13 +73,16 @@ pub struct Claimed {
 }
 
 impl Store {
-    /// Takes or keeps the lease and reads what is due. `None` while another node holds the lease, or
-    /// if the connection is no more.
-    pub async fn claim(&self, request: ClaimRequest) -> Result<Option<Claim>, StoreError> {
+    /// Takes or keeps the lease and reads what is due. A lease that another node waits for is given
+    /// up instead: between two rounds nothing is under way.
+    pub async fn claim(&self, request: ClaimRequest) -> Result<Result<Claim, NoClaim>, StoreError> {
         in_time(self.open_claim(request)).await
     }
 
-    async fn open_claim(&self, request: ClaimRequest) -> Result<Option<Claim>, StoreError> {
+    async fn open_claim(
+        &self,
+        request: ClaimRequest,
+    ) -> Result<Result<Claim, NoClaim>, StoreError> {
         let ClaimRequest {
             connection_id,
             node,
@@ -80,14 +94,21 @@ impl Store {
         let turn = self.round().await;
         let tx = self.begin().await?;
         let before = lease::Entity::find_by_id(connection_id).one(&tx).await?;
+        let is_wanted = before
+            .as_ref()
+            .is_some_and(|lease| lease.wanted_by.is_some());
+        if is_wanted && handover::hand_over(&tx, connection_id, node, now).await? {
+            tx.commit().await?;
+            return Ok(Err(NoClaim::HandedOver));
+        }
         let Some(lease) = leases::acquire(&tx, connection_id, node, lease_ttl, now).await? else {
-            return Ok(None);
+            return Ok(Err(NoClaim::NotOurs));
         };
         let Some(row) = connection::Entity::find_by_id(connection_id)
             .one(&tx)
             .await?
         else {
-            return Ok(None);
+            return Ok(Err(NoClaim::NotOurs));
         };
         let new_owner = before
             .as_ref()
@@ -97,8 +118,10 @@ impl Store {
         }
         let tokens = tokens::of_row(&row);
         let due = due_rows(&tx, connection_id, limit, now).await?;
-        Ok(Some(Claim {
+        let last_owner = before.as_ref().and_then(|before| before.node);
+        Ok(Ok(Claim {
             lease,
+            taken_over: last_owner.is_some_and(|last| last != node),
             connection: row.try_into()?,
             tokens,
             due: with_context(&tx, connection_id, due).await?,

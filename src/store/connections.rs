@@ -11,7 +11,7 @@ use super::entity::connection;
 use super::patience::in_time;
 use super::sql::{Sql, lock_coaches};
 use super::status::open_counts;
-use super::{Store, StoreError};
+use super::{Fence, Store, StoreError, leases};
 use crate::domain::{Calendar, CoachId, Connection, ConnectionId, ConnectionStatus, Timestamp};
 
 /// A connection with its open work counted.
@@ -70,20 +70,25 @@ impl Store {
             .collect()
     }
 
-    /// Sets a connection aside, or takes it back.
+    /// Sets a connection aside, or takes it back, in the name of the node that acts for it.
+    ///
+    /// # Errors
+    /// [`StoreError::LeaseLost`] if another node acts for the connection by now.
     pub async fn set_connection_status(
         &self,
-        id: ConnectionId,
+        fence: Fence,
         status: ConnectionStatus,
         reason: Option<&str>,
         due_at: Option<Timestamp>,
         now: Timestamp,
     ) -> Result<(), StoreError> {
         in_time(async {
+            let id = fence.connection_id();
             let tx = self.begin().await?;
             let Some(before) = locked(&tx, id).await? else {
                 return Ok(());
             };
+            leases::fence(&tx, fence).await?;
             // What the coach ended or must repair is not ours to change.
             match before.status {
                 ConnectionStatus::Disconnected | ConnectionStatus::NeedsReauth => return Ok(()),

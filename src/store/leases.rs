@@ -10,6 +10,7 @@ use std::time::Duration;
 use sea_orm::{ConnectionTrait, DbBackend, EntityTrait, FromQueryResult, TryGetable};
 
 use super::entity::lease;
+use super::handover::not_kept_for_another;
 use super::patience::in_time;
 use super::sql::Sql;
 use super::{Store, StoreError};
@@ -47,8 +48,9 @@ impl Store {
                 .text(" AND (node IS NULL OR node = ")
                 .value(node)
                 .text(" OR expires_at < ");
-            let sql = lease_now(sql, now)
-                .text(") ORDER BY due_at LIMIT ")
+            let sql = lease_now(sql, now).text(")");
+            let sql = not_kept_for_another(sql, node, now)
+                .text(" ORDER BY due_at LIMIT ")
                 .value(i64::try_from(limit).unwrap_or(i64::MAX));
             Ok(DueConnection::find_by_statement(sql.build())
                 .all(&self.read)
@@ -82,7 +84,7 @@ impl Store {
     ) -> Result<u64, StoreError> {
         in_time(async {
         let sql = Sql::on(&self.write).text("UPDATE connection_leases SET expires_at = ");
-        let sql = lease_end(sql, ttl, now)
+        let sql = later(sql, ttl, now)
             .text(" WHERE connection_id IN (SELECT connection_id FROM connection_leases WHERE node = ")
             .value(node)
             .text(" AND expires_at >= ");
@@ -124,7 +126,8 @@ impl Store {
         .await
     }
 
-    /// Takes or keeps the lease outside a claim, for a call that only reads at the provider.
+    /// Takes or keeps the lease outside a claim, for a call that only reads at the provider. An owner
+    /// keeps it here although another node waits: the call is short, and its next claim hands over.
     pub async fn take_lease(
         &self,
         connection_id: ConnectionId,
@@ -159,16 +162,20 @@ pub(super) async fn acquire(
     let sql = Sql::on(db)
         .text("UPDATE connection_leases SET epoch = CASE WHEN node = ")
         .value(node)
-        .text(" THEN epoch ELSE epoch + 1 END, node = ")
+        .text(" THEN epoch ELSE epoch + 1 END, wanted_by = CASE WHEN node = ")
+        .value(node)
+        // Its owner acts on while another node waits; whoever takes it is the one that waited.
+        .text(" THEN wanted_by END, node = ")
         .value(node)
         .text(", expires_at = ");
-    let sql = lease_end(sql, ttl, now)
+    let sql = later(sql, ttl, now)
         .text(" WHERE connection_id = ")
         .value(connection_id)
         .text(" AND (node IS NULL OR node = ")
         .value(node)
         .text(" OR expires_at < ");
-    let sql = lease_now(sql, now).text(") RETURNING epoch");
+    let sql = lease_now(sql, now).text(")");
+    let sql = not_kept_for_another(sql, node, now).text(" RETURNING epoch");
     let Some(row) = db.query_one_raw(sql.build()).await? else {
         return Ok(None);
     };
@@ -179,18 +186,39 @@ pub(super) async fn acquire(
     }))
 }
 
+/// In whose name something is written that only the one who acts for a connection may write.
+#[derive(Clone, Copy, Debug)]
+pub enum Fence {
+    Lease(Lease),
+    /// Whatever epoch the node's lease has: for a supervisor, whose worker died with the lease. An
+    /// epoch changes only with the node.
+    Node(ConnectionId, NodeId),
+}
+
+impl Fence {
+    pub(super) fn connection_id(self) -> ConnectionId {
+        match self {
+            Self::Lease(lease) => lease.connection_id,
+            Self::Node(id, _) => id,
+        }
+    }
+}
+
 /// Refuses what a node does whose lease another has taken over. Locks the lease row until the
 /// transaction ends, so that nobody takes over meanwhile.
-pub(super) async fn fence(db: &impl ConnectionTrait, lease: Lease) -> Result<(), StoreError> {
-    let held = Sql::on(db)
+pub(super) async fn fence(db: &impl ConnectionTrait, fence: Fence) -> Result<(), StoreError> {
+    let sql = Sql::on(db)
         .text("UPDATE connection_leases SET epoch = epoch WHERE connection_id = ")
-        .value(lease.connection_id)
-        .text(" AND node = ")
-        .value(lease.node)
-        .text(" AND epoch = ")
-        .value(lease.epoch)
-        .execute(db)
-        .await?;
+        .value(fence.connection_id());
+    let sql = match fence {
+        Fence::Lease(lease) => sql
+            .text(" AND node = ")
+            .value(lease.node)
+            .text(" AND epoch = ")
+            .value(lease.epoch),
+        Fence::Node(_, node) => sql.text(" AND node = ").value(node),
+    };
+    let held = sql.execute(db).await?;
     if held == 1 {
         Ok(())
     } else {
@@ -249,7 +277,8 @@ fn in_order(sql: Sql) -> Sql {
     sql.text(" ORDER BY connection_id").for_update().text(")")
 }
 
-fn lease_now(sql: Sql, now: Timestamp) -> Sql {
+/// Now, by the clock that leases are measured with.
+pub(super) fn lease_now(sql: Sql, now: Timestamp) -> Sql {
     if sql.has_own_clock() {
         sql.text("clock_timestamp()")
     } else {
@@ -257,7 +286,8 @@ fn lease_now(sql: Sql, now: Timestamp) -> Sql {
     }
 }
 
-fn lease_end(sql: Sql, ttl: Duration, now: Timestamp) -> Sql {
+/// So much later, by the same clock.
+pub(super) fn later(sql: Sql, ttl: Duration, now: Timestamp) -> Sql {
     if sql.has_own_clock() {
         sql.text("clock_timestamp() + make_interval(secs => ")
             .value(ttl.as_secs_f64())

@@ -7,7 +7,7 @@ use sea_orm::{ConnectionTrait, TryGetable};
 use super::enqueue::{Order, Pairs, enqueue};
 use super::patience::in_time;
 use super::sql::Sql;
-use super::{Lease, Store, StoreError, claim, erased, leases};
+use super::{Fence, Lease, Store, StoreError, claim, erased, leases};
 use crate::domain::{
     AppointmentId, ConnectionId, FailureCode, Flags, JobId, LastSync, Mapping, Priority, Timestamp,
     Wait,
@@ -77,7 +77,7 @@ impl Store {
         let now = settled.now;
         let _turn = self.round().await;
         let tx = self.begin().await?;
-        leases::fence(&tx, settled.lease).await?;
+        leases::fence(&tx, Fence::Lease(settled.lease)).await?;
         let settings_version = touch_connection(&tx, &settled).await?;
 
         let mappings: Vec<Mapping> = settled

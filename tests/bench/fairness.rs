@@ -113,7 +113,7 @@ async fn burst(daemon: &TestDaemon, coaches: &[Uuid]) -> Duration {
         .iter()
         .map(|coach| Session::tomorrow(*coach, daemon.now()))
         .collect();
-    let started = daemon.monotonic();
+    let started = daemon.surroundings.clock.monotonic();
     report(daemon, &sessions).await;
     let mut last = started;
     for session in sessions {
@@ -221,7 +221,10 @@ async fn measure(daemon: &TestDaemon, coaches: &[Uuid], changes: usize) -> Vec<D
     for number in 0..changes {
         pace.tick().await;
         let session = Session::tomorrow(coaches[number % coaches.len()], daemon.now());
-        sent.push((session.id.to_string(), daemon.monotonic()));
+        sent.push((
+            session.id.to_string(),
+            daemon.surroundings.clock.monotonic(),
+        ));
         let service = service.clone();
         answers.spawn(async move { service.report(&session).await });
     }

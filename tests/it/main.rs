@@ -22,4 +22,5 @@ mod support;
 mod switches;
 mod templates;
 mod tokens_at_rest;
+mod two_nodes;
 mod zones;

@@ -117,6 +117,8 @@ impl Health for HealthFake {
             last_error: None,
             lag_seconds: None,
             limiter: None,
+            owner: None,
+            omitted: None,
             children: Vec::new(),
         }
     }

@@ -87,9 +87,11 @@ impl From<FaultEffect> for PartFault {
             | FaultEffect::Empty
             | FaultEffect::TruncatedJson
             | FaultEffect::WrongTypes
+            | FaultEffect::Altered { .. }
             | FaultEffect::HugeBody { .. }
             | FaultEffect::GzipBomb { .. } => Self::AnswerHollow,
             FaultEffect::Hang
+            | FaultEffect::Redirect
             | FaultEffect::ResetBeforeAnswer
             | FaultEffect::Trickle { .. }
             | FaultEffect::HalfBatch { .. }

@@ -8,11 +8,13 @@ mod chaos;
 pub(super) mod wire;
 
 use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value};
 
 use crate::domain::ProviderKind;
 
 use super::account::AccountKey;
 use super::ledger::CallKind;
+use super::message::Call;
 use super::random::Dice;
 
 use chaos::Chaos;
@@ -31,6 +33,9 @@ pub struct FaultRule {
     /// E-mail address of the account.
     #[serde(default)]
     pub account: Option<String>,
+    /// Only calls whose path or body holds this text, such as the id of an appointment.
+    #[serde(default)]
+    pub containing: Option<String>,
     /// Matching calls to let pass first.
     #[serde(default)]
     pub skip: u32,
@@ -49,6 +54,7 @@ impl FaultRule {
             provider: None,
             operation: None,
             account: None,
+            containing: None,
             skip: 0,
             times: None,
             probability: None,
@@ -85,6 +91,11 @@ impl FaultRule {
         self
     }
 
+    pub fn containing(mut self, text: impl Into<String>) -> Self {
+        self.containing = Some(text.into());
+        self
+    }
+
     pub fn with_probability(mut self, probability: f64) -> Self {
         self.probability = Some(probability);
         self
@@ -94,8 +105,8 @@ impl FaultRule {
 /// What goes wrong.
 ///
 /// In a batch a rule for `create`, `get`, … meets the *parts*: `status` answers the part so,
-/// `answer_lost` carries it out and answers 503, the garbage kinds carry it out and answer with an
-/// empty object, everything else answers 503 without carrying it out.
+/// `answer_lost` carries it out and answers 503, `altered` and the garbage kinds carry it out and
+/// answer with an empty object, everything else answers 503 without carrying it out.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "kind", rename_all = "snake_case", deny_unknown_fields)]
 pub enum FaultEffect {
@@ -110,6 +121,8 @@ pub enum FaultEffect {
     },
     /// No answer, ever. The call is not carried out.
     Hang,
+    /// Sent on to the address it came to, method and body kept. The call is not carried out.
+    Redirect,
     /// The connection is cut; the call is not carried out.
     ResetBeforeAnswer,
     /// Carried out; the connection is cut in the middle of the answer.
@@ -124,6 +137,8 @@ pub enum FaultEffect {
     TruncatedJson,
     /// Carried out; every text in the body is a number and every number a text.
     WrongTypes,
+    /// Carried out; members of the answer's object are replaced or added; null takes one out.
+    Altered { members: Map<String, Value> },
     /// Carried out; the body is this long.
     HugeBody { megabytes: u32 },
     /// Carried out; the body is compressed and this long when expanded.
@@ -145,6 +160,14 @@ impl FaultEffect {
             status,
             code: None,
             retry_after: None,
+        }
+    }
+
+    /// The answer with these members changed.
+    pub fn altered<const N: usize>(members: [(&str, Value); N]) -> Self {
+        let members = members.map(|(name, value)| (name.to_owned(), value));
+        Self::Altered {
+            members: members.into_iter().collect(),
         }
     }
 
@@ -256,10 +279,11 @@ impl Faults {
         provider: ProviderKind,
         kind: CallKind,
         account: Option<&AccountKey>,
+        call: &Call,
         dice: &Dice,
     ) -> Option<FaultEffect> {
         self.rules.iter_mut().find_map(|active| {
-            let strikes = active.strikes(provider, kind, account, dice);
+            let strikes = active.strikes(provider, kind, account, call, dice);
             strikes.then(|| active.rule.effect.clone())
         })
     }
@@ -275,6 +299,7 @@ impl ActiveRule {
         provider: ProviderKind,
         kind: CallKind,
         account: Option<&AccountKey>,
+        call: &Call,
         dice: &Dice,
     ) -> bool {
         let rule = &self.rule;
@@ -283,6 +308,7 @@ impl ActiveRule {
             && rule.account.as_ref().is_none_or(|wanted| {
                 account.is_some_and(|key| key.email.eq_ignore_ascii_case(wanted))
             })
+            && rule.containing.as_ref().is_none_or(|text| call.holds(text))
             && rule.times.is_none_or(|times| self.fired < times)
             && (kind == CallKind::Batch || !rule.effect.is_for_batches());
         if !matches {
@@ -312,11 +338,25 @@ mod tests {
             .skip(1);
         faults.add(rule).expect("there is room");
         let dice = Dice::from_seed(1);
-        let mut draw = |kind| faults.draw(ProviderKind::Google, kind, None, &dice);
+        let call = Call::for_tests(b"");
+        let mut draw = |kind| faults.draw(ProviderKind::Google, kind, None, &call, &dice);
         assert_eq!(draw(CallKind::Update), None);
         assert_eq!(draw(CallKind::Create), None);
         assert_eq!(draw(CallKind::Create), Some(FaultEffect::Hang));
         assert_eq!(draw(CallKind::Create), None);
+    }
+
+    #[test]
+    fn a_rule_for_a_text_meets_the_calls_that_hold_it() {
+        let mut faults = Faults::default();
+        let rule = FaultRule::always(FaultEffect::Hang).containing("seven");
+        faults.add(rule).expect("there is room");
+        let dice = Dice::from_seed(1);
+        for (body, met) in [("fifty-seven", true), ("", false), ("seve", false)] {
+            let call = Call::for_tests(body.as_bytes());
+            let drawn = faults.draw(ProviderKind::Google, CallKind::Create, None, &call, &dice);
+            assert_eq!(drawn.is_some(), met, "{body}");
+        }
     }
 
     #[test]

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use futures::stream;
 use poem::{Body, Response};
-use serde_json::Value;
+use serde_json::{Map, Value};
 
 use crate::simulator::message::Reply;
 
@@ -26,6 +26,7 @@ pub(crate) fn spoil(effect: Option<&FaultEffect>, reply: Reply) -> Response {
         | Some(
             FaultEffect::Status { .. }
             | FaultEffect::Hang
+            | FaultEffect::Redirect
             | FaultEffect::ResetBeforeAnswer
             | FaultEffect::HalfBatch { .. }
             | FaultEffect::BatchAnswer { .. },
@@ -44,6 +45,7 @@ pub(crate) fn spoil(effect: Option<&FaultEffect>, reply: Reply) -> Response {
             reply.with_body(body).into()
         }
         Some(FaultEffect::WrongTypes) => wrong_types(reply).into(),
+        Some(FaultEffect::Altered { members }) => altered(reply, members).into(),
         Some(FaultEffect::HugeBody { megabytes }) => {
             let padding = stream_of(vec![b' '; CHUNK], *megabytes);
             with_body(&reply, padding)
@@ -161,6 +163,20 @@ fn trickle(reply: &Reply, bytes: usize, every_ms: u64) -> Response {
         },
     ));
     with_body(reply, body)
+}
+
+/// An answer that is no object stays as it is.
+fn altered(reply: Reply, members: &Map<String, Value>) -> Reply {
+    let Ok(Value::Object(mut body)) = serde_json::from_slice(&reply.body) else {
+        return reply;
+    };
+    for (name, value) in members {
+        match value {
+            Value::Null => body.remove(name),
+            value => body.insert(name.clone(), value.clone()),
+        };
+    }
+    reply.with_body(Value::Object(body).to_string().into_bytes())
 }
 
 fn wrong_types(reply: Reply) -> Reply {

@@ -23,7 +23,7 @@ use super::account::AccountKey;
 use super::consent;
 use super::faults::batch::BatchFault;
 use super::faults::{FaultEffect, batch::PartFault};
-use super::ledger::CallKind;
+use super::ledger::{CallKind, SeenCall};
 use super::message::{Call, Reply};
 use super::tokens::Grant;
 use super::world::World;
@@ -321,7 +321,7 @@ fn perform_part(world: &mut World, part: &Call, faults: &BatchFault, position: u
     };
     let whose = account(world, part, &target);
     let fault = world
-        .draw_fault(ProviderKind::Google, kind, whose.as_ref())
+        .draw_fault(ProviderKind::Google, kind, whose.as_ref(), part)
         .map(PartFault::from);
     let reply = match fault {
         Some(PartFault::Instead(status, code, retry_after)) => {
@@ -339,8 +339,12 @@ fn perform_part(world: &mut World, part: &Call, faults: &BatchFault, position: u
         }
         None => perform(world, part, kind, &target, None),
     };
-    world
-        .ledger
-        .count_call(ProviderKind::Google, kind, reply.status);
+    world.ledger.count_call(SeenCall::new(
+        part.at,
+        ProviderKind::Google,
+        kind,
+        whose.as_ref(),
+        reply.status,
+    ));
     reply
 }

@@ -7,6 +7,7 @@ use serde_json::{Map, Value, json};
 use crate::domain::ProviderKind;
 use crate::simulator::faults::FaultEffect;
 use crate::simulator::faults::batch::{BatchFault, PartAnswer, PartFault};
+use crate::simulator::ledger::SeenCall;
 use crate::simulator::message::{Call, Reply, parse_query};
 use crate::simulator::world::World;
 
@@ -134,7 +135,7 @@ fn perform_item(
     };
     let whose = account(world, &call, &target);
     let fault = world
-        .draw_fault(ProviderKind::Outlook, kind, whose.as_ref())
+        .draw_fault(ProviderKind::Outlook, kind, whose.as_ref(), &call)
         .map(PartFault::from);
     let reply = match fault {
         Some(PartFault::Instead(status, code, retry_after)) => {
@@ -152,9 +153,13 @@ fn perform_item(
         }
         None => perform_call(world, &call, kind, &target, None),
     };
-    world
-        .ledger
-        .count_call(ProviderKind::Outlook, kind, reply.status);
+    world.ledger.count_call(SeenCall::new(
+        outer.at,
+        ProviderKind::Outlook,
+        kind,
+        whose.as_ref(),
+        reply.status,
+    ));
     reply
 }
 

@@ -20,6 +20,9 @@ pub struct Model {
     pub fruitless_rounds: i32,
     pub outage_since: Option<Timestamp>,
     pub outage_seen_at: Option<Timestamp>,
+    /// The node that waits for the lease, until then.
+    pub wanted_by: Option<NodeId>,
+    pub wanted_until: Option<Timestamp>,
 }
 
 #[derive(Copy, Clone, Debug, EnumIter, DeriveRelation)]

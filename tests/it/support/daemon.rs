@@ -32,6 +32,7 @@ pub(crate) struct Setup {
     clock: Option<Arc<ManualClock>>,
     host_clock: Option<Arc<dyn Clock>>,
     database: Option<TestDatabase>,
+    call_timeout: Option<Duration>,
 }
 
 impl Setup {
@@ -62,6 +63,12 @@ impl Setup {
         self
     }
 
+    /// Calls to providers are given up after this long.
+    pub(crate) fn calls_last_at_most(mut self, timeout: Duration) -> Self {
+        self.call_timeout = Some(timeout);
+        self
+    }
+
     pub(crate) fn simulate(mut self, change: impl FnOnce(&mut SimulatorConfig)) -> Self {
         change(&mut self.simulator);
         self
@@ -85,7 +92,14 @@ impl Setup {
         if let Ok(filter) = std::env::var("RUST_LOG") {
             settings.insert("RUST_LOG", filter);
         }
-        let process = Process::start(&settings, &clock)
+        let mut surroundings = Surroundings {
+            clock,
+            ..Surroundings::default()
+        };
+        if let Some(timeout) = self.call_timeout {
+            surroundings.call_timeout = timeout;
+        }
+        let process = Process::start(&settings, &surroundings)
             .await
             .expect("the daemon starts");
         TestDaemon {
@@ -94,7 +108,7 @@ impl Setup {
             calendars: simulator.handle(),
             _simulator: simulator,
             manual_clock: self.clock,
-            clock,
+            surroundings,
             http: reqwest::Client::builder()
                 .redirect(reqwest::redirect::Policy::none())
                 .timeout(Duration::from_secs(30))
@@ -150,7 +164,7 @@ struct Process {
 impl Process {
     async fn start(
         settings: &BTreeMap<&'static str, String>,
-        clock: &Arc<dyn Clock>,
+        surroundings: &Surroundings,
     ) -> Result<Self, StartError> {
         let sources = Sources::of_pairs(settings.iter().map(|(name, value)| (*name, value)));
         let config = Config::load(&sources).expect("the settings are right");
@@ -162,11 +176,9 @@ impl Process {
             .enable_all()
             .build()
             .expect("a runtime");
-        let surroundings = Surroundings {
-            clock: clock.clone(),
-            entropy: Arc::new(SystemEntropy),
-        };
-        let started = runtime.spawn(Daemon::start(config, surroundings)).await;
+        let started = runtime
+            .spawn(Daemon::start(config, surroundings.clone()))
+            .await;
         let daemon = match started.expect("no panic") {
             Ok(daemon) => daemon,
             Err(error) => {
@@ -204,7 +216,18 @@ pub(crate) struct Node(Process);
 
 impl Node {
     pub(crate) fn service(&self, first: &TestDaemon) -> Api {
-        first.service_at(self.0.url.clone())
+        self.speaking_as(first.service())
+    }
+
+    pub(crate) fn admin(&self, first: &TestDaemon) -> Api {
+        self.speaking_as(first.admin())
+    }
+
+    fn speaking_as(&self, api: Api) -> Api {
+        Api {
+            daemon: self.0.url.clone(),
+            ..api
+        }
     }
 }
 
@@ -214,7 +237,8 @@ pub(crate) struct TestDaemon {
     pub(crate) calendars: SimulatorHandle,
     _simulator: Simulator,
     manual_clock: Option<Arc<ManualClock>>,
-    clock: Arc<dyn Clock>,
+    /// Its clock is also the one that the simulator's receipts are told in.
+    pub(crate) surroundings: Surroundings,
     pub(super) http: reqwest::Client,
     /// Last: what uses it is gone before it is removed.
     pub(crate) database: TestDatabase,
@@ -230,7 +254,7 @@ impl TestDaemon {
     }
 
     pub(crate) fn now(&self) -> Timestamp {
-        self.clock.now()
+        self.surroundings.clock.now()
     }
 
     /// Sets the wall clock alone, forward or back. Only with a manual clock.
@@ -241,11 +265,6 @@ impl TestDaemon {
 
     pub(crate) fn setting(&self, name: &str) -> &str {
         &self.settings[name]
-    }
-
-    /// On the clock that the simulator's receipts are told in.
-    pub(crate) fn monotonic(&self) -> Duration {
-        self.clock.monotonic()
     }
 
     /// Lets time pass. Only with a manual clock.
@@ -273,7 +292,7 @@ impl TestDaemon {
         }
         let process = eventually(
             "the killed daemon's lock is free",
-            async || match Process::start(&self.settings, &self.clock).await {
+            async || match Process::start(&self.settings, &self.surroundings).await {
                 Ok(process) => Some(process),
                 Err(StartError::Store(StoreError::InUse)) => None,
                 Err(error) => panic!("the daemon does not start: {error}"),
@@ -304,7 +323,11 @@ impl TestDaemon {
                 .iter()
                 .map(|(name, value)| (*name, (*value).to_owned())),
         );
-        let started = Process::start(&settings, clock).await;
+        let surroundings = Surroundings {
+            clock: clock.clone(),
+            ..self.surroundings.clone()
+        };
+        let started = Process::start(&settings, &surroundings).await;
         Node(started.expect("the second daemon starts"))
     }
 
@@ -314,7 +337,21 @@ impl TestDaemon {
 
     /// Another daemon on the same database.
     pub(crate) async fn second_node(&self) -> Result<Node, StartError> {
-        Process::start(&self.settings, &self.clock).await.map(Node)
+        self.second_node_with(&[]).await
+    }
+
+    /// Another daemon on the same database, with other settings.
+    pub(crate) async fn second_node_with(
+        &self,
+        settings: &[(&'static str, &str)],
+    ) -> Result<Node, StartError> {
+        let mut all = self.settings.clone();
+        all.extend(
+            settings
+                .iter()
+                .map(|(name, value)| (*name, (*value).to_owned())),
+        );
+        Process::start(&all, &self.surroundings).await.map(Node)
     }
 
     pub(crate) fn coach(&self, id: Uuid) -> Api {

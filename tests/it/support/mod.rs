@@ -7,6 +7,7 @@ mod calendar;
 mod cluster;
 mod daemon;
 mod database;
+mod deaf;
 mod proxy;
 mod real;
 mod session;
@@ -15,8 +16,9 @@ mod sign_in;
 pub(crate) use api::{Api, Reply};
 pub(crate) use calendar::COACH_EMAIL;
 pub(crate) use cluster::Cluster;
-pub(crate) use daemon::{Setup, TestDaemon};
+pub(crate) use daemon::{Node, Setup, TestDaemon};
 pub(crate) use database::{TestDatabase, is_postgres, needs_postgres, needs_sqlite};
+pub(crate) use deaf::DeafProxy;
 pub(crate) use proxy::Proxy;
 pub(crate) use real::RealDaemon;
 pub(crate) use session::Session;
@@ -28,14 +30,23 @@ const PATIENCE: Duration = Duration::from_secs(30);
 const PAUSE: Duration = Duration::from_millis(10);
 
 /// Looks again and again until there is something to see.
-pub(crate) async fn eventually<T>(what: &str, mut look: impl AsyncFnMut() -> Option<T>) -> T {
+pub(crate) async fn eventually<T>(what: &str, look: impl AsyncFnMut() -> Option<T>) -> T {
+    eventually_every(PAUSE, what, look).await
+}
+
+/// As [`eventually`], where looking is work for the daemon and many look at once.
+pub(crate) async fn eventually_every<T>(
+    pause: Duration,
+    what: &str,
+    mut look: impl AsyncFnMut() -> Option<T>,
+) -> T {
     let deadline = Instant::now() + PATIENCE;
     loop {
         if let Some(seen) = look().await {
             return seen;
         }
         assert!(Instant::now() < deadline, "did not happen: {what}");
-        tokio::time::sleep(PAUSE).await;
+        tokio::time::sleep(pause).await;
     }
 }
 

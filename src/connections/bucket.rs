@@ -1,0 +1,165 @@
+//! A governor for a part of a quota, on our clock.
+//!
+//! governor counts with a token bucket, the providers with a sliding window. A bucket as large as the
+//! quota that refills at the quota's rate would let twice the quota through in one window; so the
+//! bucket holds a fifth and refills at four fifths, which never exceeds the quota in any window.
+//! Refusals are waits to be told, never waits here.
+
+use std::num::NonZeroU32;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::time::Duration;
+
+use governor::clock::Clock as GovernorClock;
+use governor::middleware::NoOpMiddleware;
+use governor::nanos::Nanos;
+use governor::state::{InMemoryState, NotKeyed};
+use governor::{InsufficientCapacity, RateLimiter};
+
+use crate::config::Quota;
+use crate::domain::Clock;
+
+/// governor reads our monotonic clock, so that tests move it.
+#[derive(Clone, Debug)]
+struct OurClock(Arc<dyn Clock>);
+
+impl GovernorClock for OurClock {
+    type Instant = Nanos;
+
+    fn now(&self) -> Nanos {
+        self.0.monotonic().into()
+    }
+}
+
+#[derive(Debug)]
+pub(super) struct Bucket {
+    governor: RateLimiter<NotKeyed, InMemoryState, OurClock, NoOpMiddleware<Nanos>>,
+    burst: u32,
+    /// Taken and then not used: goes first, for a governor takes nothing back.
+    returned: AtomicU32,
+    clock: OurClock,
+}
+
+impl Bucket {
+    /// Full. `share` is the part of the quota it is for, above 0 and up to 1.
+    pub(super) fn full(quota: Quota, share: f64, clock: Arc<dyn Clock>) -> Self {
+        let units = f64::from(quota.units.get()) * share;
+        let burst = NonZeroU32::new(whole(units / 5.0)).unwrap_or(NonZeroU32::MIN);
+        // A small part must not go beyond itself by the one unit that its bucket holds at least.
+        let refill = (units - f64::from(burst.get())).max(units / 5.0);
+        let rate = Duration::try_from_secs_f64(quota.per.as_secs_f64() / refill)
+            .ok()
+            .and_then(governor::Quota::with_period)
+            // Only a period of zero or of ages is refused: a window has at least 100 ms, its units
+            // fit in 32 bits, and a share is one node's of a few.
+            .unwrap_or_else(|| governor::Quota::per_second(NonZeroU32::MIN));
+        let clock = OurClock(clock);
+        Self {
+            governor: RateLimiter::direct_with_clock(rate.allow_burst(burst), clock.clone()),
+            burst: burst.get(),
+            returned: AtomicU32::new(0),
+            clock,
+        }
+    }
+
+    /// Empty.
+    pub(super) fn drained(quota: Quota, share: f64, clock: Arc<dyn Clock>) -> Self {
+        let bucket = Self::full(quota, share, clock);
+        // It is full, so this is granted.
+        let _ = bucket.take(bucket.burst);
+        bucket
+    }
+
+    /// Takes `units`, or says when to come back. More units than the bucket holds are taken as a
+    /// full bucket: a batch that is larger than what may be sent at once would else never leave.
+    pub(super) fn take(&self, units: u32) -> Result<(), Duration> {
+        let units = units.min(self.burst);
+        let returned = self.take_returned(units);
+        let Some(wanted) = NonZeroU32::new(units - returned) else {
+            return Ok(());
+        };
+        match self.governor.check_n(wanted) {
+            Ok(Ok(())) | Err(InsufficientCapacity(_)) => Ok(()),
+            Ok(Err(not_until)) => {
+                self.give_back(returned);
+                Err(not_until.wait_time_from(self.clock.now()))
+            }
+        }
+    }
+
+    /// As if these units had not been taken.
+    pub(super) fn give_back(&self, units: u32) {
+        self.returned
+            .fetch_add(units.min(self.burst), Ordering::Relaxed);
+    }
+
+    fn take_returned(&self, most: u32) -> u32 {
+        let taken = self
+            .returned
+            .fetch_update(Ordering::Relaxed, Ordering::Relaxed, |returned| {
+                Some(returned - returned.min(most))
+            });
+        taken.unwrap_or_default().min(most)
+    }
+}
+
+#[expect(
+    clippy::cast_possible_truncation,
+    clippy::cast_sign_loss,
+    reason = "a part of a number that fits is not negative and fits"
+)]
+fn whole(units: f64) -> u32 {
+    units as u32
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::domain::ManualClock;
+    use chrono::DateTime;
+
+    fn bucket(units: u32, clock: &Arc<ManualClock>) -> Bucket {
+        let quota = Quota {
+            units: NonZeroU32::new(units).expect("not zero"),
+            per: Duration::from_secs(60),
+        };
+        Bucket::full(quota, 1.0, clock.clone())
+    }
+
+    #[test]
+    fn no_window_ever_lets_more_than_the_quota_through() {
+        for quota in [1, 2, 4, 7, 60, 600] {
+            let clock = ManualClock::starting_at(DateTime::UNIX_EPOCH);
+            let bucket = bucket(quota, &clock);
+            let mut taken_at = Vec::new();
+            for tenth in 0..1800_u32 {
+                while bucket.take(1).is_ok() {
+                    taken_at.push(tenth);
+                }
+                clock.advance(Duration::from_millis(100));
+            }
+            let busiest = (0..1200_u32)
+                .map(|start| {
+                    let window = start..start + 600;
+                    taken_at.iter().filter(|at| window.contains(*at)).count()
+                })
+                .max();
+            let quota = usize::try_from(quota).expect("small");
+            assert!(
+                busiest.is_some_and(|units| (quota * 3 / 4..=quota.max(2)).contains(&units)),
+                "{busiest:?} of {quota}"
+            );
+        }
+    }
+
+    #[test]
+    fn what_is_given_back_can_be_taken_again_once() {
+        let clock = ManualClock::starting_at(DateTime::UNIX_EPOCH);
+        let bucket = bucket(50, &clock);
+        assert_eq!(bucket.take(10), Ok(()));
+        bucket.give_back(4);
+        assert!(bucket.take(5).is_err());
+        assert_eq!(bucket.take(4), Ok(()));
+        assert!(bucket.take(1).is_err());
+    }
+}

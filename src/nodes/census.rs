@@ -1,0 +1,107 @@
+//! Who else is alive, and what follows from it: this node's part of the quotas, work to take over,
+//! providers that refuse everybody.
+
+use std::time::Duration;
+
+use chrono::TimeDelta;
+
+use super::{Nodes, Standing, lock};
+use crate::connections::{Tokens, WorkerContext};
+use crate::plan;
+use crate::store::StoreError;
+
+/// How soon a node that has less than its part asks again, when it needs it.
+const ASK_AGAIN: Duration = Duration::from_millis(250);
+/// How long after the death of a node is due its leases are looked for.
+const AFTER_DEATH: Duration = Duration::from_millis(20);
+
+impl Nodes {
+    /// Says that this node is alive, and looks at the others; answers whether one of them is gone.
+    pub(crate) async fn census(&self, context: &WorkerContext) -> Result<bool, StoreError> {
+        if self.0.single {
+            return Ok(false);
+        }
+        let _turn = self.0.turn.lock().await;
+        self.take_census(context).await
+    }
+
+    /// Before work: makes sure that the part of the quotas is still this node's, and asks for the rest
+    /// of it while it has less than an equal part.
+    pub(crate) async fn claim_share(&self, context: &WorkerContext) -> Result<(), StoreError> {
+        if self.0.single || !self.should_ask(context) {
+            return Ok(());
+        }
+        let _turn = self.0.turn.lock().await;
+        if self.should_ask(context) {
+            self.take_census(context).await?;
+        }
+        Ok(())
+    }
+
+    fn should_ask(&self, context: &WorkerContext) -> bool {
+        let standing = self.standing();
+        let Some(asked_at) = standing.asked_at else {
+            return true;
+        };
+        let age = context.clock.monotonic().saturating_sub(asked_at);
+        let is_short = standing.share < plan::equal_part(standing.others) - 1e-6;
+        age >= context.lease_ttl || (is_short && age >= ASK_AGAIN)
+    }
+
+    async fn take_census(&self, context: &WorkerContext) -> Result<bool, StoreError> {
+        let before = self.standing();
+        let asked_at = context.clock.monotonic();
+        let census = context.store.census(context.node).await?;
+        let others = census.shares.len();
+        let share = plan::share(&census.shares);
+        let next_death = census.next_death;
+        let is_stale = before
+            .asked_at
+            .is_none_or(|before| asked_at.saturating_sub(before) >= context.lease_ttl);
+        let tokens = match (is_stale, others) {
+            (false, _) => Tokens::Kept,
+            (true, 0) => Tokens::Full,
+            // Others used the quota until now, or took this node's part of it for a dead one's.
+            (true, _) => Tokens::None,
+        };
+        if share < before.share {
+            // Before anybody can take what this node leaves.
+            self.use_share(context, share, tokens);
+        }
+        let now = context.clock.now();
+        for (provider, lasts) in &census.limited {
+            if let Some(service) = context.services.get(provider) {
+                service.limit(now + TimeDelta::from_std(*lasts).unwrap_or(TimeDelta::MAX));
+            }
+        }
+        let (ttl, started_at) = (context.lease_ttl, self.0.started_at);
+        census.commit(share, ttl, started_at).await?;
+        self.use_share(context, share, tokens);
+        *lock(&self.0.standing) = Standing {
+            others,
+            share,
+            asked_at: Some(asked_at),
+            next_death,
+        };
+        context.metrics.nodes(others + 1);
+        if before.asked_at.is_none() && others > 0 {
+            self.put(super::Outbox::census);
+        }
+        Ok(others < before.others)
+    }
+
+    fn use_share(&self, context: &WorkerContext, share: f64, tokens: Tokens) {
+        lock(&self.0.standing).share = share;
+        for service in context.services.values() {
+            service.use_share(share, tokens);
+        }
+    }
+
+    /// When to look at the others again: at the usual time, or when the next of them would be dead.
+    pub(crate) fn next_census(&self, usual: Duration) -> Duration {
+        match self.standing().next_death {
+            Some(death) => usual.min(death + AFTER_DEATH),
+            None => usual,
+        }
+    }
+}

@@ -1,0 +1,158 @@
+//! What is to be told to other nodes: gathered, bounded, sent at a pace.
+
+use std::collections::{BTreeMap, HashSet};
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio_util::sync::CancellationToken;
+
+use super::message::{self, Note};
+use super::{Nodes, lock};
+use crate::connections::WorkerContext;
+use crate::domain::{ConnectionId, ProviderKind, Timestamp};
+use crate::queue::PollerHandle;
+use crate::store::{Store, StoreError};
+
+/// At most one message per node in this time. Real time: it spares the database, and decides nothing.
+pub(super) const PACE: Duration = Duration::from_millis(20);
+/// Hints kept; more of them than the database would be asked about in one go.
+const MOST: usize = 10_000;
+
+#[derive(Debug, Default)]
+pub(super) struct Outbox {
+    wake: HashSet<ConnectionId>,
+    /// There were more.
+    overflowed: bool,
+    limits: BTreeMap<ProviderKind, Timestamp>,
+    census: bool,
+}
+
+impl Outbox {
+    pub(super) fn wake(&mut self, ids: impl IntoIterator<Item = ConnectionId>) {
+        for id in ids {
+            if self.wake.len() >= MOST && !self.wake.contains(&id) {
+                self.overflowed = true;
+                return;
+            }
+            self.wake.insert(id);
+        }
+    }
+
+    pub(super) fn limit(&mut self, provider: ProviderKind, until: Timestamp) {
+        let known = self.limits.entry(provider).or_insert(until);
+        *known = until.max(*known);
+    }
+
+    pub(super) fn census(&mut self) {
+        self.census = true;
+    }
+
+    fn is_empty(&self) -> bool {
+        self.wake.is_empty() && !self.overflowed && self.limits.is_empty() && !self.census
+    }
+}
+
+/// Sends what is put into the outbox, until `stop`. The first at once, what follows together.
+pub(crate) async fn deliver(
+    nodes: Nodes,
+    context: Arc<WorkerContext>,
+    poller: PollerHandle,
+    stop: CancellationToken,
+) {
+    loop {
+        tokio::select! {
+            () = nodes.0.filled.notified() => {}
+            () = stop.cancelled() => return,
+        }
+        let letters = std::mem::take(&mut *lock(&nodes.0.outbox));
+        if letters.is_empty() {
+            continue;
+        }
+        if let Err(error) = send(&context, &poller, letters).await {
+            // The work is in the rows, and the poll finds it.
+            tracing::debug!(error = %error, "other nodes were not told");
+        }
+        tokio::time::sleep(PACE).await;
+    }
+}
+
+/// Tells all nodes at once to look into the database and at each other.
+pub(crate) async fn say_look(store: &Store) -> Result<(), StoreError> {
+    if store.is_sqlite() {
+        return Ok(());
+    }
+    let notes = [Note::Look(None), Note::Census];
+    store.notify(&message::encode(&notes)).await
+}
+
+async fn send(
+    context: &WorkerContext,
+    poller: &PollerHandle,
+    letters: Outbox,
+) -> Result<(), StoreError> {
+    let mut notes = Vec::new();
+    let now = context.clock.now();
+    for (provider, until) in &letters.limits {
+        let lasts = (*until - now).to_std().unwrap_or_default();
+        context.store.limit_provider(*provider, lasts).await?;
+    }
+    if letters.census || !letters.limits.is_empty() {
+        notes.push(Note::Census);
+    }
+    if letters.overflowed {
+        poller.poll();
+        notes.push(Note::Look(None));
+    } else {
+        notes.extend(route(context, poller, letters.wake).await?);
+    }
+    if notes.is_empty() {
+        return Ok(());
+    }
+    context.store.notify(&message::encode(&notes)).await?;
+    context.metrics.notified();
+    Ok(())
+}
+
+/// Wakes here what is ours or nobody's; what to tell the owners of the rest.
+async fn route(
+    context: &WorkerContext,
+    poller: &PollerHandle,
+    ids: HashSet<ConnectionId>,
+) -> Result<Vec<Note>, StoreError> {
+    let ids: Vec<ConnectionId> = ids.into_iter().collect();
+    let owners = context
+        .store
+        .owners(&ids, context.node, context.clock.now())
+        .await
+        // Whoever it is: one that is not ours to act for finds out by itself.
+        .inspect_err(|_| poller.wake(ids.clone()))?;
+    let mut ours = Vec::new();
+    let mut owned = Vec::new();
+    for (id, owner) in owners {
+        match owner {
+            Some(owner) => owned.push((owner, id)),
+            None => ours.push(id),
+        }
+    }
+    poller.wake(ours);
+    Ok(message::wakes(owned))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use uuid::Uuid;
+
+    #[test]
+    fn the_outbox_is_bounded_and_knows_when_it_overflowed() {
+        let ids = |range: std::ops::Range<u128>| range.map(|id| ConnectionId(Uuid::from_u128(id)));
+        let most = MOST as u128;
+        let mut outbox = Outbox::default();
+        outbox.wake(ids(0..most));
+        outbox.wake(ids(0..most));
+        assert!(!outbox.overflowed, "what is in there already needs no room");
+        outbox.wake(ids(0..most + 1));
+        assert!(outbox.overflowed);
+        assert_eq!(outbox.wake.len(), MOST);
+    }
+}

@@ -1,0 +1,142 @@
+//! Nodes that end, fall silent, or want the same connection.
+
+use std::time::{Duration, Instant};
+
+use calendar_integration::domain::ProviderKind;
+use calendar_integration::simulator::{CallKind, FaultEffect, FaultRule};
+use futures::future::join;
+use uuid::Uuid;
+
+use super::{metric, node_id, owner, two_nodes};
+use crate::support::{COACH_EMAIL, Session, Setup, eventually, until};
+
+const GOOGLE: ProviderKind = ProviderKind::Google;
+
+#[tokio::test]
+async fn a_killed_nodes_work_is_taken_over_when_its_lease_ends() {
+    let Some((mut first, second)) = two_nodes(Setup::default()).await else {
+        return;
+    };
+    let (service, admin) = (second.service(&first), second.admin(&first));
+    let coach = Uuid::new_v4();
+    let id = first.connect(GOOGLE, coach, COACH_EMAIL).await;
+    first.service().settled(id).await;
+    // What it did last took effect, and nobody heard of it.
+    first.fail(FaultRule::once(FaultEffect::AnswerLost).at(CallKind::Create));
+    let hang = first.fail(FaultRule::always(FaultEffect::Hang).at(CallKind::Get));
+    let session = Session::tomorrow(coach, first.now());
+    first.service().report(&session).await;
+    until("it was made", || first.creates(GOOGLE) == 1).await;
+    let killed = Instant::now();
+    first.kill();
+    first.calendars.remove_fault(hang);
+    service.settled(id).await;
+    let took = killed.elapsed();
+    first.event(GOOGLE, COACH_EMAIL, session.id, |_| true).await;
+    // LEASE_TTL is two seconds; the rest is room for a busy machine.
+    assert!(took < Duration::from_secs(8), "{took:?}");
+    assert_eq!(first.creates(GOOGLE), 1);
+    assert_eq!(owner(&first, id).await, node_id(&admin).await);
+    assert!(metric(&admin, "calendar_lease_takeovers_total").await >= 1.0);
+    eventually("the dead is no more counted", async || {
+        (metric(&admin, "calendar_nodes_alive").await == 1.0).then_some(())
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_node_that_drains_leaves_its_work_to_the_other_at_once() {
+    // Nothing here can be waited for: leases last longer than the test.
+    let patient = Setup::default()
+        .set("LEASE_TTL", "2m")
+        .set("SYNC_RETRY_BASE", "1s")
+        .set("SYNC_RETRY_CAP", "1s");
+    let Some((mut first, second)) = two_nodes(patient).await else {
+        return;
+    };
+    let coach = Uuid::new_v4();
+    let (service, admin) = (second.service(&first), second.admin(&first));
+    let id = first.connect(GOOGLE, coach, COACH_EMAIL).await;
+    first.service().settled(id).await;
+    let trouble = first.fail(FaultRule::always(FaultEffect::status(503)).at(CallKind::Create));
+    let session = Session::tomorrow(coach, first.now());
+    first.service().report(&session).await;
+    until("it was tried", || {
+        first.calendars.call_count(GOOGLE, CallKind::Create) > 0
+    })
+    .await;
+    first.stop().await;
+    first.calendars.remove_fault(trouble);
+    first.event(GOOGLE, COACH_EMAIL, session.id, |_| true).await;
+    service.settled(id).await;
+    assert_eq!(owner(&first, id).await, node_id(&admin).await);
+    assert_eq!(metric(&admin, "calendar_nodes_alive").await, 1.0);
+    assert_eq!(first.creates(GOOGLE), 1);
+}
+
+#[tokio::test]
+async fn of_two_nodes_that_want_a_connection_at_once_one_acts() {
+    let Some((first, second)) = two_nodes(Setup::default()).await else {
+        return;
+    };
+    let coach = Uuid::new_v4();
+    let id = first.connect(GOOGLE, coach, COACH_EMAIL).await;
+    let (one, other) = (first.service(), second.service(&first));
+    one.settled(id).await;
+    for round in 1..=8 {
+        // Nobody's, so that it is a race.
+        let free = "UPDATE connection_leases SET node = NULL, expires_at = NULL";
+        first.database.run(free).await;
+        let session = Session::tomorrow(coach, first.now());
+        let moved = session.clone().moved(chrono::TimeDelta::hours(2));
+        join(one.report(&session), other.report(&moved)).await;
+        first.event(GOOGLE, COACH_EMAIL, session.id, |_| true).await;
+        one.settled(id).await;
+        assert_eq!(first.creates(GOOGLE), round);
+    }
+    first.no_duplicates();
+}
+
+#[tokio::test]
+async fn a_node_whose_lease_was_taken_over_records_nothing() {
+    let slow =
+        Setup::default().simulate(|config| config.limits.latency = Duration::from_millis(500));
+    let Some((first, _second)) = two_nodes(slow).await else {
+        return;
+    };
+    let coach = Uuid::new_v4();
+    let id = first.connect(GOOGLE, coach, COACH_EMAIL).await;
+    first.service().settled(id).await;
+    let session = Session::tomorrow(coach, first.now());
+    first.service().report(&session).await;
+    let state = "SELECT status FROM calendar_sync_queue WHERE appointment_id IS NOT NULL";
+    eventually("it is at it", async || {
+        (first.database.texts(state, 0).await == ["processing"]).then_some(())
+    })
+    .await;
+    // As if it had been paused, and another node had acted and fallen silent.
+    let taken = "WITH other AS (INSERT INTO nodes (id, started_at, expires_at, share) \
+                   VALUES (gen_random_uuid(), now(), now() + interval '2 seconds', 0) \
+                   RETURNING id, expires_at) \
+                 UPDATE connection_leases SET node = other.id, epoch = epoch + 1, \
+                 expires_at = other.expires_at FROM other";
+    first.database.run(taken).await;
+    until("its call took effect", || first.creates(GOOGLE) == 1).await;
+    let actors = eventually("it noticed", async || {
+        let actors = first
+            .admin()
+            .get("/health/actors")
+            .await
+            .expect(200)
+            .to_string();
+        actors.contains("held by another node").then_some(actors)
+    })
+    .await;
+    assert!(actors.contains(&id.to_string()), "{actors}");
+    assert_eq!(first.database.texts(state, 0).await, ["processing"]);
+    // Whoever comes next finds the event, and makes no second one.
+    first.service().settled(id).await;
+    first.event(GOOGLE, COACH_EMAIL, session.id, |_| true).await;
+    assert_eq!(first.creates(GOOGLE), 1);
+    first.no_duplicates();
+}
