@@ -116,6 +116,7 @@ impl Hands {
         {
             return Ok(Err(Unreachable::NotFound));
         }
+        context.nodes.claim_share(context).await?;
         let lease = self.obtain_lease(context).await?;
         if lease.is_none() {
             self.lease = None;

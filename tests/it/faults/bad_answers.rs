@@ -12,7 +12,7 @@ use super::case::{Case, for_each, nothing_more_happens, setup};
 use crate::support::{Browser, Consent, TestDaemon, parameter};
 
 /// Long enough for every sound answer, short enough to wait for.
-const CALL_TIMEOUT: Duration = Duration::from_secs(3);
+const CALL_TIMEOUT: Duration = Duration::from_secs(2);
 
 async fn daemon() -> TestDaemon {
     let setup = setup().calls_last_at_most(CALL_TIMEOUT);
