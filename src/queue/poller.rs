@@ -25,8 +25,8 @@ const POLL_PAGE: u64 = 1_000;
 
 /// When to poll again after a full page, or after a poll that failed.
 const PAGE_AGAIN: Duration = Duration::from_secs(1);
-/// When to poll again while another node holds a connection that is due: if it is dead, its work is
-/// taken over within this after the lease ends.
+/// When to poll again while another node holds a connection that is due, or waits for one: if it is
+/// dead, its work is taken over within this after lease and wish end.
 const LEASES_AGAIN: Duration = Duration::from_millis(500);
 
 /// By how much a clock may be corrected without anybody minding.

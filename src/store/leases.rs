@@ -60,8 +60,8 @@ impl Store {
         .await
     }
 
-    /// Whether another node holds the lease of a connection that is due: it may be dead, and then its
-    /// work is free as soon as the lease ends.
+    /// Whether another node holds the lease of a connection that is due, or has one kept for it: it may
+    /// be dead, and then the work is free as soon as lease and wish have ended.
     pub async fn due_elsewhere(&self, node: NodeId, now: Timestamp) -> Result<bool, StoreError> {
         in_time(async {
             let sql = Sql::on(&self.read)
@@ -70,7 +70,12 @@ impl Store {
                 .text(" AND node <> ")
                 .value(node)
                 .text(" AND expires_at >= ");
-            let statement = lease_now(sql, now).text(" LIMIT 1").build();
+            let sql = lease_now(sql, now)
+                .text(" UNION ALL SELECT 1 FROM connection_leases WHERE wanted_by IS NOT NULL AND wanted_by <> ")
+                .value(node)
+                .text(" AND wanted_until >= ");
+            let sql = lease_now(sql, now).text(" AND (node IS NULL OR expires_at < ");
+            let statement = lease_now(sql, now).text(") LIMIT 1").build();
             Ok(self.read.query_one_raw(statement).await?.is_some())
         })
         .await
