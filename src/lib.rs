@@ -33,6 +33,7 @@
 //! - [`demo`]: a daemon against simulated calendars, and the replay that compares them
 //! - [`doctor`]: what to change, before it fails
 //! - [`domain`]: the nouns, the failure taxonomy, clock and randomness
+//! - [`failpoint`]: where tests end the process or make a step fail
 //! - [`health`]: what operators measure
 //! - [`nodes`]: this daemon among the others on one PostgreSQL
 //! - [`oauth`]: signing in to calendars and keeping the access
@@ -57,6 +58,7 @@ pub mod dashboard;
 pub mod demo;
 pub mod doctor;
 pub mod domain;
+pub mod failpoint;
 pub mod health;
 mod hints;
 mod housekeeper;

@@ -129,6 +129,7 @@ impl Hands {
         {
             return Ok(Err(Unreachable::NotFound));
         }
+        context.nodes.claim_share(context).await?;
         let lease = self.obtain_lease(context).await?;
         if lease.is_none() {
             self.lease = None;

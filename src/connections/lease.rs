@@ -49,8 +49,8 @@ async fn renew(
 ) -> Result<u64, StoreError> {
     let (store, node) = (&context.store, context.node);
     let held = store.renew_leases(node, context.lease_ttl, now).await?;
-    if context.nodes.census(context).await? {
-        // A node is gone: what it held is free.
+    context.nodes.census(context).await?;
+    if context.nodes.inherits(context) {
         poller.poll();
     }
     if !context.nodes.is_alone() {

@@ -173,11 +173,11 @@ impl Ear {
                 self.context.metrics.heard();
                 self.poller.poll();
             }
-            Note::Census => match self.nodes.census(&self.context).await {
-                Ok(true) => self.poller.poll(),
-                Ok(false) => {}
-                Err(error) => tracing::debug!(error = %error, "census put off"),
-            },
+            Note::Census => {
+                if let Err(error) = self.nodes.census(&self.context).await {
+                    tracing::debug!(error = %error, "census put off");
+                }
+            }
             // Meant for others, or an echo that came too late.
             Note::Wake(..) | Note::Look(_) | Note::Echo(..) => {}
         }

@@ -29,7 +29,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use self::outbox::Outbox;
-use crate::domain::{ConnectionId, ProviderKind, Timestamp};
+use crate::domain::{ConnectionId, NodeId, ProviderKind, Timestamp};
 
 pub use listen::Hearing;
 pub(crate) use listen::listen;
@@ -47,19 +47,22 @@ struct Inner {
     standing: Mutex<Standing>,
     /// One census at a time.
     turn: tokio::sync::Mutex<()>,
+    share_arrived: tokio::sync::Notify,
     outbox: Mutex<Outbox>,
     filled: tokio::sync::Notify,
     hearing: Mutex<Hearing>,
 }
 
 /// As the last census found it.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 struct Standing {
-    others: usize,
+    others: Vec<NodeId>,
     share: f64,
     /// On the monotonic clock; `None` before the first.
     asked_at: Option<Duration>,
     next_death: Option<Duration>,
+    /// When one of the others was missed, on the monotonic clock.
+    last_death: Option<Duration>,
 }
 
 impl Nodes {
@@ -68,12 +71,14 @@ impl Nodes {
             single,
             started_at,
             standing: Mutex::new(Standing {
-                others: 0,
+                others: Vec::new(),
                 share: if single { 1.0 } else { 0.0 },
                 asked_at: None,
                 next_death: None,
+                last_death: None,
             }),
             turn: tokio::sync::Mutex::default(),
+            share_arrived: tokio::sync::Notify::new(),
             outbox: Mutex::default(),
             filled: tokio::sync::Notify::new(),
             hearing: Mutex::new(if single {
@@ -86,12 +91,7 @@ impl Nodes {
 
     /// Whether no other node was alive at the last look.
     pub fn is_alone(&self) -> bool {
-        self.0.single || self.standing().others == 0
-    }
-
-    /// This node and the others that are alive.
-    pub fn count(&self) -> usize {
-        self.standing().others + 1
+        self.0.single || lock(&self.0.standing).others.is_empty()
     }
 
     pub fn hearing(&self) -> Hearing {
@@ -121,7 +121,7 @@ impl Nodes {
     }
 
     fn standing(&self) -> Standing {
-        *lock(&self.0.standing)
+        lock(&self.0.standing).clone()
     }
 }
 

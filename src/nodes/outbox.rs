@@ -25,6 +25,8 @@ pub(super) struct Outbox {
     overflowed: bool,
     limits: BTreeMap<ProviderKind, Timestamp>,
     census: bool,
+    /// Not to be told: this node itself has something to find.
+    look_here: bool,
 }
 
 impl Outbox {
@@ -47,8 +49,8 @@ impl Outbox {
         self.census = true;
     }
 
-    fn is_empty(&self) -> bool {
-        self.wake.is_empty() && !self.overflowed && self.limits.is_empty() && !self.census
+    pub(super) fn look_here(&mut self) {
+        self.look_here = true;
     }
 }
 
@@ -65,9 +67,6 @@ pub(crate) async fn deliver(
             () = stop.cancelled() => return,
         }
         let letters = std::mem::take(&mut *lock(&nodes.0.outbox));
-        if letters.is_empty() {
-            continue;
-        }
         if let Err(error) = send(&context, &poller, letters).await {
             // The work is in the rows, and the poll finds it.
             tracing::debug!(error = %error, "other nodes were not told");
@@ -90,6 +89,9 @@ async fn send(
     poller: &PollerHandle,
     letters: Outbox,
 ) -> Result<(), StoreError> {
+    if letters.look_here {
+        poller.poll();
+    }
     let mut notes = Vec::new();
     let now = context.clock.now();
     for (provider, until) in &letters.limits {
@@ -119,6 +121,9 @@ async fn route(
     poller: &PollerHandle,
     ids: HashSet<ConnectionId>,
 ) -> Result<Vec<Note>, StoreError> {
+    if ids.is_empty() {
+        return Ok(Vec::new());
+    }
     let ids: Vec<ConnectionId> = ids.into_iter().collect();
     let owners = context
         .store

@@ -14,6 +14,7 @@ use sea_orm::{
 use tokio::sync::OwnedSemaphorePermit;
 
 use super::entity::{appointment, connection, job, lease, mapping};
+use super::open::commit;
 use super::patience::in_time;
 use super::sql::Sql;
 use super::{Job, Lease, Store, StoreError, handover, leases, tokens};
@@ -21,6 +22,7 @@ use crate::domain::{
     Appointment, AppointmentId, Connection, ConnectionId, JobId, Mapping, NodeId, Priority,
     Timestamp, Wait,
 };
+use crate::failpoint::Step;
 use crate::plan::Breaker;
 
 /// What a worker asks for.
@@ -98,7 +100,7 @@ impl Store {
             .as_ref()
             .is_some_and(|lease| lease.wanted_by.is_some());
         if is_wanted && handover::hand_over(&tx, connection_id, node, now).await? {
-            tx.commit().await?;
+            commit(tx, Step::HandOver).await?;
             return Ok(Err(NoClaim::HandedOver));
         }
         let Some(lease) = leases::acquire(&tx, connection_id, node, lease_ttl, now).await? else {
@@ -152,8 +154,7 @@ impl Claim {
                     .await?;
             }
             save_mappings(&self.tx, intents, self.now).await?;
-            self.tx.commit().await?;
-            Ok(())
+            commit(self.tx, Step::Claim).await
         })
         .await
     }

@@ -8,11 +8,13 @@ use sea_orm::{
 
 use super::enqueue::lock_leases;
 use super::entity::connection;
+use super::open::commit;
 use super::patience::in_time;
 use super::sql::{Sql, lock_coaches};
 use super::status::open_counts;
 use super::{Fence, Store, StoreError, leases};
 use crate::domain::{Calendar, CoachId, Connection, ConnectionId, ConnectionStatus, Timestamp};
+use crate::failpoint::Step;
 
 /// A connection with its open work counted.
 #[derive(Clone, Debug)]
@@ -102,7 +104,7 @@ impl Store {
                 .value(id)
                 .execute(&tx)
                 .await?;
-            tx.commit().await.map_err(StoreError::from)
+            commit(tx, Step::ConnectionStatus).await
         })
         .await
     }

@@ -2,6 +2,8 @@
 
 use sea_orm::{DbErr, RuntimeErr, sqlx};
 
+use crate::failpoint::Injected;
+
 /// A database operation that did not happen. Nothing of its transaction did.
 #[derive(Debug, thiserror::Error)]
 pub enum StoreError {
@@ -63,6 +65,12 @@ impl From<DbErr> for StoreError {
         } else {
             Self::Refused(error)
         }
+    }
+}
+
+impl From<Injected> for StoreError {
+    fn from(injected: Injected) -> Self {
+        Self::Unavailable(DbErr::Conn(RuntimeErr::Internal(injected.to_string())))
     }
 }
 

@@ -15,6 +15,7 @@ use super::patience::in_time;
 use super::sql::Sql;
 use super::{Store, StoreError};
 use crate::domain::{ConnectionId, NodeId, Timestamp, Wait};
+use crate::failpoint::{self, Step};
 use crate::plan::Breaker;
 
 /// The right of one node to act for one connection.
@@ -88,13 +89,17 @@ impl Store {
             .text(" WHERE connection_id IN (SELECT connection_id FROM connection_leases WHERE node = ")
             .value(node)
             .text(" AND expires_at >= ");
-        in_order(lease_now(sql, now)).execute(&self.write).await
+        failpoint::before(Step::LeaseRenew)?;
+        let held = in_order(lease_now(sql, now)).execute(&self.write).await?;
+        failpoint::after(Step::LeaseRenew)?;
+        Ok(held)
 }).await
     }
 
     /// Gives one lease back, so that another node need not wait for its end.
     pub async fn release_lease(&self, lease: Lease) -> Result<(), StoreError> {
         in_time(async {
+        failpoint::before(Step::LeaseRelease)?;
         Sql::on(&self.write)
             .text("UPDATE connection_leases SET node = NULL, expires_at = NULL WHERE connection_id = ")
             .value(lease.connection_id)
@@ -104,7 +109,7 @@ impl Store {
             .value(lease.epoch)
             .execute(&self.write)
             .await?;
-        Ok(())
+        Ok(failpoint::after(Step::LeaseRelease)?)
 }).await
     }
 
@@ -120,8 +125,9 @@ impl Store {
                 Some(node) => sql.text(" AND node = ").value(node),
                 None => sql,
             };
+            failpoint::before(Step::LeaseRelease)?;
             in_order(sql).execute(&self.write).await?;
-            Ok(())
+            Ok(failpoint::after(Step::LeaseRelease)?)
         })
         .await
     }
@@ -135,7 +141,13 @@ impl Store {
         ttl: Duration,
         now: Timestamp,
     ) -> Result<Option<Lease>, StoreError> {
-        in_time(async { acquire(&self.write, connection_id, node, ttl, now).await }).await
+        in_time(async {
+            failpoint::before(Step::LeaseTake)?;
+            let lease = acquire(&self.write, connection_id, node, ttl, now).await?;
+            failpoint::after(Step::LeaseTake)?;
+            Ok(lease)
+        })
+        .await
     }
 
     /// Who holds which lease, for health.

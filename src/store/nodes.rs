@@ -6,9 +6,11 @@ use std::time::Duration;
 
 use sea_orm::{ConnectionTrait, DatabaseTransaction, FromQueryResult, TryGetable};
 
+use super::open::commit;
 use super::sql::Sql;
 use super::{Store, StoreError};
 use crate::domain::{NodeId, ProviderKind, Timestamp};
+use crate::failpoint::Step;
 
 /// Any number, as long as it stays the same.
 const CENSUS_LOCK: i64 = 0x6e_6f_64_65_73;
@@ -25,6 +27,7 @@ pub struct Peer {
 /// Another live node, as a census finds it.
 #[derive(Debug, FromQueryResult)]
 struct Other {
+    id: NodeId,
     share: f64,
     /// Seconds until it counts as dead, unless it says otherwise.
     seconds_left: f64,
@@ -35,8 +38,8 @@ struct Other {
 pub struct Census {
     tx: DatabaseTransaction,
     node: NodeId,
-    /// The parts of the quotas that the other live nodes use.
-    pub shares: Vec<f64>,
+    /// The other live nodes, and the parts of the quotas that they use.
+    pub others: Vec<(NodeId, f64)>,
     /// When the first of the others will count as dead, if it stays silent.
     pub next_death: Option<Duration>,
     /// Providers that refuse everybody, and for how long yet.
@@ -55,7 +58,7 @@ impl Store {
             .await?;
         let others = Sql::on(&tx)
             .text(
-                "SELECT share, EXTRACT(EPOCH FROM expires_at - clock_timestamp())::float8 AS seconds_left \
+                "SELECT id, share, EXTRACT(EPOCH FROM expires_at - clock_timestamp())::float8 AS seconds_left \
                  FROM nodes WHERE expires_at >= clock_timestamp() AND id <> ",
             )
             .value(node)
@@ -69,7 +72,7 @@ impl Store {
         Ok(Census {
             tx,
             node,
-            shares: others.iter().map(|other| other.share).collect(),
+            others: others.iter().map(|other| (other.id, other.share)).collect(),
             next_death: next_death.map(seconds),
             limited,
         })
@@ -150,8 +153,7 @@ impl Census {
             )
             .execute(&self.tx)
             .await?;
-        self.tx.commit().await?;
-        Ok(())
+        commit(self.tx, Step::Census).await
     }
 }
 

@@ -19,6 +19,7 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use super::StoreError;
 use super::checkpoint::{Checkpoints, LAST_RESORT_PAGES};
 use super::patience::in_time;
+use crate::failpoint::{self, Step};
 
 /// How long a statement waits for another process that writes to the same SQLite file.
 const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
@@ -131,7 +132,9 @@ impl Store {
     pub async fn migrate(&self) -> Result<(), StoreError> {
         let turn = self.migration_turn().await?;
         self.refuse_newer_schema().await?;
+        failpoint::before(Step::Migrate)?;
         Migrator::up(&self.write, None).await?;
+        failpoint::after(Step::Migrate)?;
         if let Some(turn) = turn {
             turn.commit().await?;
         }
@@ -251,6 +254,13 @@ impl Store {
     pub fn is_sqlite(&self) -> bool {
         self.write.get_database_backend() == DbBackend::Sqlite
     }
+}
+
+/// Commits what `step` did.
+pub(super) async fn commit(tx: DatabaseTransaction, step: Step) -> Result<(), StoreError> {
+    failpoint::before(step)?;
+    tx.commit().await?;
+    Ok(failpoint::after(step)?)
 }
 
 fn known_steps() -> Vec<String> {

@@ -5,6 +5,7 @@ use std::collections::HashSet;
 use sea_orm::{ConnectionTrait, TryGetable};
 
 use super::enqueue::{Order, Pairs, enqueue};
+use super::open::commit;
 use super::patience::in_time;
 use super::sql::Sql;
 use super::{Fence, Lease, Store, StoreError, claim, erased, leases};
@@ -12,6 +13,7 @@ use crate::domain::{
     AppointmentId, ConnectionId, FailureCode, Flags, JobId, LastSync, Mapping, Priority, Timestamp,
     Wait,
 };
+use crate::failpoint::Step;
 use crate::plan::Breaker;
 
 /// How one job ends, for now.
@@ -111,7 +113,7 @@ impl Store {
             .collect();
         erased::forget(&tx, Some(&leaving)).await?;
         let due = leases::reschedule(&tx, connection_id, settled.wait, settled.breaker).await?;
-        tx.commit().await?;
+        commit(tx, Step::Settle).await?;
         Ok(due)
     }
 }

@@ -9,6 +9,7 @@ use super::patience::in_time;
 use super::sql::Sql;
 use super::{Store, StoreError};
 use crate::domain::{ConnectionId, Timestamp};
+use crate::failpoint::{self, Step};
 
 /// Tokens to store.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -59,6 +60,7 @@ impl Store {
         now: Timestamp,
     ) -> Result<bool, StoreError> {
         in_time(async {
+            failpoint::before(Step::Tokens)?;
             let changed = Sql::on(&self.write)
                 .text("UPDATE coach_calendar_connections SET access_token = ")
                 .value(tokens.access.as_str())
@@ -74,6 +76,7 @@ impl Store {
                 .value(expected_version)
                 .execute(&self.write)
                 .await?;
+            failpoint::after(Step::Tokens)?;
             Ok(changed == 1)
         })
         .await

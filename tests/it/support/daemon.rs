@@ -21,8 +21,8 @@ use uuid::Uuid;
 
 use super::{Api, TestDatabase, eventually};
 
-const JWT_SECRET: &str = "a-secret-of-the-tests-that-is-long-enough";
-pub(super) const PUBLIC_URL: &str = "http://localhost:3001";
+pub(crate) const JWT_SECRET: &str = "a-secret-of-the-tests-that-is-long-enough";
+pub(crate) const PUBLIC_URL: &str = "http://localhost:3001";
 
 /// What a story wants to be different.
 #[derive(Default)]
@@ -120,7 +120,10 @@ impl Setup {
 }
 
 /// Retries are quick and many, everything else is as it ships.
-fn settings(simulator: &Simulator, database: &TestDatabase) -> BTreeMap<&'static str, String> {
+pub(crate) fn settings(
+    simulator: &Simulator,
+    database: &TestDatabase,
+) -> BTreeMap<&'static str, String> {
     let urls = [
         ("GOOGLE_AUTH_URL", simulator.google_auth_url()),
         ("GOOGLE_TOKEN_URL", simulator.google_token_url()),

@@ -16,7 +16,7 @@ mod sign_in;
 pub(crate) use api::{Api, Reply};
 pub(crate) use calendar::COACH_EMAIL;
 pub(crate) use cluster::Cluster;
-pub(crate) use daemon::{Node, Setup, TestDaemon};
+pub(crate) use daemon::{JWT_SECRET, Node, PUBLIC_URL, Setup, TestDaemon, settings};
 pub(crate) use database::{TestDatabase, is_postgres, needs_postgres, needs_sqlite};
 pub(crate) use deaf::DeafProxy;
 pub(crate) use proxy::Proxy;

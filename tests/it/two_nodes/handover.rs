@@ -28,7 +28,8 @@ async fn either_node_tests_and_lists_and_changes_the_calendar() {
         let path = format!("connections/{id}");
         for turn in [1, 0, 1] {
             let report = nodes[turn].post(&format!("{path}/test"), None).await;
-            assert_eq!(report.expect(200)["ok"], true);
+            let report = report.expect(200);
+            assert_eq!(report["ok"], true, "{report}");
             assert_eq!(owner(&first, id).await, ids[turn]);
         }
         let calendars = nodes[0].get(&format!("{path}/calendars")).await.expect(200);
