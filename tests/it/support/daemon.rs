@@ -219,17 +219,14 @@ pub(crate) struct Node(Process);
 
 impl Node {
     pub(crate) fn service(&self, first: &TestDaemon) -> Api {
-        self.speaking_as(first.service())
+        // Also while the first one is stopped.
+        first.service_at(self.0.url.clone())
     }
 
     pub(crate) fn admin(&self, first: &TestDaemon) -> Api {
-        self.speaking_as(first.admin())
-    }
-
-    fn speaking_as(&self, api: Api) -> Api {
         Api {
             daemon: self.0.url.clone(),
-            ..api
+            ..first.admin()
         }
     }
 }

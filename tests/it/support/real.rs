@@ -2,6 +2,7 @@
 
 use std::io::{BufRead, BufReader};
 use std::process::{Child, ChildStderr, Command, Stdio};
+use std::time::Duration;
 
 use rustix::process::{Pid, Resource, Rlimit, Signal, getrlimit, kill_process, prlimit};
 use tokio::sync::oneshot;
@@ -57,9 +58,18 @@ impl RealDaemon {
         &self.url
     }
 
-    /// The booking platform, speaking to this process.
+    /// The booking platform, speaking to this process, over a new connection each time: one that was
+    /// idle may be closed at the very moment it is used again.
     pub(crate) fn service(&self, like: &TestDaemon) -> Api {
-        like.service_at(self.url.clone())
+        let http = reqwest::Client::builder()
+            .pool_max_idle_per_host(0)
+            .timeout(Duration::from_secs(30))
+            .build()
+            .expect("a client");
+        Api {
+            http,
+            ..like.service_at(self.url.clone())
+        }
     }
 
     pub(crate) fn signal(&self, signal: Signal) {
