@@ -33,6 +33,7 @@
 //! - [`demo`]: a daemon against simulated calendars, and the replay that compares them
 //! - [`doctor`]: what to change, before it fails
 //! - [`domain`]: the nouns, the failure taxonomy, clock and randomness
+//! - [`failpoint`]: where tests end the process or make a step fail
 //! - [`health`]: what operators measure
 //! - [`nodes`]: this daemon among the others on one PostgreSQL
 //! - [`oauth`]: signing in to calendars and keeping the access
@@ -40,6 +41,8 @@
 //! - [`provider`]: Google and Outlook behind one trait
 //! - [`queue`]: which connections are due
 //! - [`security`]: the key ring, sealed tokens, API tokens
+//! - `server`: the sockets under the API, and how long clients may hold them
+//! - `shared_time`: one time for all nodes
 //! - [`simulator`]: Google and Microsoft as strict servers in memory, with faults and a ledger
 //! - [`store`]: everything durable, and the only place that names sea-orm
 //! - [`telemetry`]: how the logs are written
@@ -55,7 +58,9 @@ pub mod dashboard;
 pub mod demo;
 pub mod doctor;
 pub mod domain;
+pub mod failpoint;
 pub mod health;
+mod hints;
 mod housekeeper;
 pub mod nodes;
 pub mod oauth;
@@ -64,6 +69,8 @@ pub mod provider;
 pub mod queue;
 mod root;
 pub mod security;
+mod server;
+mod shared_time;
 pub mod simulator;
 pub mod store;
 pub mod telemetry;

@@ -4,6 +4,7 @@ use std::process::ExitCode;
 
 use calendar_integration::cli::{self, Cli};
 use calendar_integration::config::Invalid;
+use calendar_integration::failpoint;
 use clap::Parser;
 
 /// For wrong settings, as for wrong flags; every other failure is 1.
@@ -11,6 +12,7 @@ const WRONG_SETTINGS: u8 = 2;
 
 #[tokio::main]
 async fn main() -> ExitCode {
+    let _failpoints = failpoint::from_environment();
     match cli::run(Cli::parse().into_command()).await {
         Ok(code) => code,
         Err(error) => report(&error),

@@ -17,6 +17,7 @@ use super::token::TokenKeeper;
 use crate::domain::{
     ConnectionId, FailureCode, Mapping, ProviderKind, SyncFailure, Timestamp, Wait, WaitReason,
 };
+use crate::failpoint::{self, Step};
 use crate::plan::{Breaker, Heard};
 use crate::provider::{Budget, Change, Done};
 use crate::store::{Claim, Lease, Settled, Settlement, StoreError};
@@ -65,7 +66,9 @@ impl Hands {
         let settings_version = claim.connection.settings_version;
         let provider = claim.connection.provider;
         let budget = self.budget(context, service);
+        failpoint::before(Step::Limiter)?;
         let (planned, refused) = self.admit(context, &claim, service, &budget);
+        failpoint::after(Step::Limiter)?;
         let intents: Vec<Mapping> = planned
             .iter()
             .filter(|row| row.mapping != row.claimed.mapping)

@@ -20,6 +20,7 @@ use super::refusal::{Refusal, unreadable};
 use super::transport::{CallFailure, Transport};
 use super::{ExchangeFailure, Grant, OAuthEndpoints, scopes};
 use crate::domain::{Clock, ProviderKind, ReauthReason, SyncFailure};
+use crate::failpoint::{self, Step};
 use crate::provider::http;
 
 /// The crate's client, with our own reading of what is granted.
@@ -153,10 +154,12 @@ impl OAuthClient {
             }
         }
         let transport = self.transport(clock);
+        failpoint::before(Step::Exchange).map_err(CallFailure::from)?;
         let answer = request
             .request_async(&transport)
             .await
             .map_err(|error| ExchangeFailure::from(CallFailure::from(error)))?;
+        failpoint::after(Step::Exchange).map_err(CallFailure::from)?;
         let grant = answer
             .into_grant(self.provider, asked_at)
             .ok_or_else(|| ExchangeFailure::Provider(unreadable()))?;
@@ -197,10 +200,12 @@ impl OAuthClient {
             }
         }
         let transport = self.transport(clock);
+        failpoint::before(Step::Refresh)?;
         let answer = request
             .request_async(&transport)
             .await
             .map_err(|error| SyncFailure::from(CallFailure::from(error)))?;
+        failpoint::after(Step::Refresh)?;
         let grant = answer
             .into_grant(self.provider, asked_at)
             .ok_or_else(unreadable)?;
@@ -226,7 +231,9 @@ impl OAuthClient {
             return Ok(false);
         };
         let form = [("token", token.expose_secret())];
+        failpoint::before(Step::Revoke)?;
         let answer = http::send(self.http.post(revoke.clone()).form(&form)).await?;
+        failpoint::after(Step::Revoke)?;
         if answer.status == StatusCode::OK {
             return Ok(true);
         }

@@ -10,6 +10,7 @@ use reqwest::StatusCode;
 
 use super::refusal::{Refusal, unreadable};
 use crate::domain::{Clock, FailureCode, SyncFailure};
+use crate::failpoint::Injected;
 use crate::provider::http;
 
 /// One call to the token endpoint. Only a 200 goes back to the crate, for it drops the status and
@@ -73,6 +74,12 @@ impl From<RequestTokenError<CallFailure, BasicErrorResponse>> for CallFailure {
             | RequestTokenError::Parse(..)
             | RequestTokenError::Other(_) => Self::Failed(unreadable()),
         }
+    }
+}
+
+impl From<Injected> for CallFailure {
+    fn from(injected: Injected) -> Self {
+        Self::Failed(injected.into())
     }
 }
 

@@ -12,6 +12,7 @@ use reqwest::{RequestBuilder, StatusCode};
 use serde::de::DeserializeOwned;
 
 use crate::domain::{FailureCode, SyncFailure, Timestamp};
+use crate::failpoint::{self, Injected, Step};
 
 /// The largest answer that is read. A full batch of 50 events is well under 1 MiB.
 pub const MAX_BODY_BYTES: usize = 4 * 1024 * 1024;
@@ -83,6 +84,7 @@ impl Answer {
 
 /// Sends a request and reads its answer within the bounds.
 pub async fn send(request: RequestBuilder) -> Result<Answer, SyncFailure> {
+    failpoint::before(Step::Call)?;
     let mut response = request.send().await.map_err(|error| transport(&error))?;
     let status = response.status();
     let headers = std::mem::take(response.headers_mut());
@@ -96,11 +98,18 @@ pub async fn send(request: RequestBuilder) -> Result<Answer, SyncFailure> {
         }
         body.extend_from_slice(&chunk);
     }
+    failpoint::after(Step::Call)?;
     Ok(Answer {
         status,
         headers,
         body,
     })
+}
+
+impl From<Injected> for SyncFailure {
+    fn from(injected: Injected) -> Self {
+        Self::retryable(FailureCode::Network, injected.to_string())
+    }
 }
 
 /// The error's own text is left out: it can hold the address, and with it a token in a query.

@@ -154,6 +154,7 @@ pub(super) fn edit(
         account,
         calendar_id: &place,
         event_id: &event_id,
+        starts_at: world.starts_at(account, &place, &event_id),
         marks: &marks,
     };
     world.ledger.record(at, Actor::Person, operation, place);

@@ -75,6 +75,8 @@ pub struct Effect {
     pub event_id: String,
     pub operation: EffectKind,
     pub actor: Actor,
+    /// When the event begins after this; absent if nothing is left of it.
+    pub starts_at: Option<Timestamp>,
     pub event_key: Option<String>,
     pub appointment_id: Option<String>,
 }
@@ -137,6 +139,7 @@ pub(super) struct Place<'a> {
     pub(super) account: &'a AccountKey,
     pub(super) calendar_id: &'a str,
     pub(super) event_id: &'a str,
+    pub(super) starts_at: Option<Timestamp>,
     pub(super) marks: &'a Marks,
 }
 
@@ -173,6 +176,7 @@ impl Ledger {
             event_id: place.event_id.to_owned(),
             operation,
             actor,
+            starts_at: place.starts_at,
             event_key: place.marks.event_key.clone(),
             appointment_id: place.marks.appointment_id.clone(),
         });

@@ -105,6 +105,7 @@ impl World {
         calendar_id: &str,
         event: (&str, &Marks),
     ) {
+        let starts_at = self.starts_at(account, calendar_id, event.0);
         self.ledger.record(
             at,
             Actor::Client,
@@ -113,9 +114,21 @@ impl World {
                 account,
                 calendar_id,
                 event_id: event.0,
+                starts_at,
                 marks: event.1,
             },
         );
+    }
+
+    /// When an event begins, if anything is left of it.
+    pub(super) fn starts_at(
+        &self,
+        account: &AccountKey,
+        calendar_id: &str,
+        event_id: &str,
+    ) -> Option<Timestamp> {
+        let calendar = self.accounts.get(account)?.calendar(calendar_id)?;
+        Some(calendar.events.get(event_id)?.starts_at)
     }
 
     pub(super) fn expiry(&self, now: Timestamp) -> Timestamp {

@@ -10,12 +10,15 @@ use sea_orm::{
 
 use super::enqueue::{Order, Pairs, concerned, enqueue, lock_leases, wake};
 use super::entity::{appointment, connection, job, mapping};
+use super::open::commit;
+use super::patience::in_time;
 use super::sql::{Sql, lock_coaches};
 use super::{Job, Store, StoreError, erased};
 use crate::domain::{
     Appointment, AppointmentId, CoachId, Connection, ConnectionId, ConnectionStatus, Flags,
     JobStatus, Mapping, Priority, Timestamp,
 };
+use crate::failpoint::Step;
 use crate::plan::{Outcome, receive};
 
 /// What a report changed. Durable when answered.
@@ -63,6 +66,15 @@ impl Store {
         max_attempts: i32,
         now: Timestamp,
     ) -> Result<Intake, StoreError> {
+        in_time(self.take_in(reported, max_attempts, now)).await
+    }
+
+    async fn take_in(
+        &self,
+        reported: &[Appointment],
+        max_attempts: i32,
+        now: Timestamp,
+    ) -> Result<Intake, StoreError> {
         let tx = self.begin().await?;
         lock_coaches(&tx, coaches_of(&tx, reported).await?).await?;
         let mut known = load(&tx, reported.iter().map(|appointment| appointment.id)).await?;
@@ -95,7 +107,7 @@ impl Store {
             now,
         };
         let (queued, connections) = queue_changed(&tx, &changed, order).await?;
-        tx.commit().await?;
+        commit(tx, Step::Intake).await?;
         Ok(Intake {
             results,
             queued,
@@ -139,7 +151,7 @@ impl Store {
         };
         let (queued, connections) = queue_changed(&tx, &[id], order).await?;
         erased::forget(&tx, Some(&[id])).await?;
-        tx.commit().await?;
+        commit(tx, Step::Erase).await?;
         Ok(Some(Intake {
             results: Vec::new(),
             queued,

@@ -14,12 +14,15 @@ use sea_orm::{
 use tokio::sync::OwnedSemaphorePermit;
 
 use super::entity::{appointment, connection, job, lease, mapping};
+use super::open::commit;
+use super::patience::in_time;
 use super::sql::Sql;
 use super::{Job, Lease, Store, StoreError, handover, leases, tokens};
 use crate::domain::{
     Appointment, AppointmentId, Connection, ConnectionId, JobId, Mapping, NodeId, Priority,
     Timestamp, Wait,
 };
+use crate::failpoint::Step;
 use crate::plan::Breaker;
 
 /// What a worker asks for.
@@ -75,6 +78,13 @@ impl Store {
     /// Takes or keeps the lease and reads what is due. A lease that another node waits for is given
     /// up instead: between two rounds nothing is under way.
     pub async fn claim(&self, request: ClaimRequest) -> Result<Result<Claim, NoClaim>, StoreError> {
+        in_time(self.open_claim(request)).await
+    }
+
+    async fn open_claim(
+        &self,
+        request: ClaimRequest,
+    ) -> Result<Result<Claim, NoClaim>, StoreError> {
         let ClaimRequest {
             connection_id,
             node,
@@ -90,7 +100,7 @@ impl Store {
             .as_ref()
             .is_some_and(|lease| lease.wanted_by.is_some());
         if is_wanted && handover::hand_over(&tx, connection_id, node, now).await? {
-            tx.commit().await?;
+            commit(tx, Step::HandOver).await?;
             return Ok(Err(NoClaim::HandedOver));
         }
         let Some(lease) = leases::acquire(&tx, connection_id, node, lease_ttl, now).await? else {
@@ -133,18 +143,20 @@ impl Store {
 impl Claim {
     /// Commits: these rows are being worked on, and these intents are durable.
     pub async fn commit(self, taken: &[JobId], intents: &[Mapping]) -> Result<(), StoreError> {
-        if !taken.is_empty() {
-            Sql::on(&self.tx)
-                .text("UPDATE calendar_sync_queue SET status = 'processing', started_at = ")
-                .value(self.now)
-                .text(" WHERE status = 'pending' AND id IN ")
-                .list(taken.iter().copied())
-                .execute(&self.tx)
-                .await?;
-        }
-        save_mappings(&self.tx, intents, self.now).await?;
-        self.tx.commit().await?;
-        Ok(())
+        in_time(async {
+            if !taken.is_empty() {
+                Sql::on(&self.tx)
+                    .text("UPDATE calendar_sync_queue SET status = 'processing', started_at = ")
+                    .value(self.now)
+                    .text(" WHERE status = 'pending' AND id IN ")
+                    .list(taken.iter().copied())
+                    .execute(&self.tx)
+                    .await?;
+            }
+            save_mappings(&self.tx, intents, self.now).await?;
+            commit(self.tx, Step::Claim).await
+        })
+        .await
     }
 }
 

@@ -6,12 +6,14 @@ use sea_orm::{ColumnTrait, ConnectionTrait, EntityTrait, QueryFilter};
 use super::connections::zone_name;
 use super::enqueue::{Order, full_sync, lock_leases, wake};
 use super::entity::connection;
+use super::open::commit;
 use super::sql::{Sql, lock_coaches};
 use super::{SealedTokens, Store, StoreError};
 use crate::domain::{
     Calendar, CoachId, ConnectionId, ConnectionStatus, Flags, LastSync, Priority, ProviderKind,
     Settings, SyncId, Timestamp,
 };
+use crate::failpoint::Step;
 
 /// An account that has just signed in.
 #[derive(Clone, Debug)]
@@ -82,7 +84,7 @@ impl Store {
         };
         full_sync(&tx, id, new.fresh_sync_id, order).await?;
         wake(&tx, &[id], new.now).await?;
-        tx.commit().await?;
+        commit(tx, Step::Connect).await?;
         Ok(Some(id))
     }
 }

@@ -6,11 +6,13 @@
 
 use sea_orm::{ConnectionTrait, TryGetable};
 
+use super::open::commit;
 use super::sql::Sql;
 use super::{Store, StoreError};
 use crate::domain::{
     AppointmentId, ConnectionId, ConnectionStatus, Flags, Priority, SyncId, Timestamp,
 };
+use crate::failpoint::Step;
 
 /// Which (connection, appointment) pairs to queue.
 #[derive(Clone, Copy, Debug)]
@@ -107,7 +109,7 @@ impl Store {
             None => full_sync(&tx, connection_id, fresh_id, order).await?,
         };
         wake(&tx, &[connection_id], now).await?;
-        tx.commit().await?;
+        commit(tx, Step::SyncNow).await?;
         Ok(Ok(queued))
     }
 }

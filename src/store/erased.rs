@@ -2,9 +2,11 @@
 
 use sea_orm::ConnectionTrait;
 
+use super::open::commit;
 use super::sql::Sql;
 use super::{Store, StoreError};
 use crate::domain::AppointmentId;
+use crate::failpoint::Step;
 
 impl Store {
     /// Forgets what the work that removed it could not: an appointment whose last calendar was
@@ -12,7 +14,7 @@ impl Store {
     pub async fn forget_erased(&self) -> Result<u64, StoreError> {
         let tx = self.begin().await?;
         let forgotten = forget(&tx, None).await?;
-        tx.commit().await?;
+        commit(tx, Step::ForgetErased).await?;
         Ok(forgotten)
     }
 }

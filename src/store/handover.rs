@@ -12,6 +12,7 @@ use super::leases::{later, lease_now};
 use super::sql::Sql;
 use super::{Store, StoreError};
 use crate::domain::{ConnectionId, NodeId, Timestamp};
+use crate::failpoint::{self, Step};
 
 /// Connections asked about in one statement.
 const AT_ONCE: usize = 1_000;
@@ -60,6 +61,7 @@ impl Store {
         patience: Duration,
         now: Timestamp,
     ) -> Result<(), StoreError> {
+        failpoint::before(Step::LeaseWant)?;
         let sql = Sql::on(&self.write)
             .text("UPDATE connection_leases SET wanted_by = ")
             .value(node)
@@ -73,7 +75,7 @@ impl Store {
             .value(node)
             .text(" OR wanted_until < ");
         lease_now(sql, now).text(")").execute(&self.write).await?;
-        Ok(())
+        Ok(failpoint::after(Step::LeaseWant)?)
     }
 
     /// Connections this node holds and others wait for: seen also without a message.

@@ -13,9 +13,11 @@ use sea_orm::{
 };
 
 use super::entity::{job, lease};
+use super::open::commit;
 use super::sql::Sql;
 use super::{Store, StoreError, enqueue};
 use crate::domain::{AppointmentId, ConnectionId, Flags, JobId, JobStatus, Operation, Timestamp};
+use crate::failpoint::Step;
 
 /// One row of the queue.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -122,7 +124,7 @@ impl Store {
             return Ok(Some(Err(found.status)));
         };
         enqueue::wake(&tx, &[revived.connection_id], now).await?;
-        tx.commit().await?;
+        commit(tx, Step::Retry).await?;
         Ok(Some(Ok(revived.into())))
     }
 
@@ -177,7 +179,7 @@ impl Store {
             .execute(&tx)
             .await?;
         enqueue::wake(&tx, &connections, now).await?;
-        tx.commit().await?;
+        commit(tx, Step::Retry).await?;
         Ok((revived, connections))
     }
 }

@@ -4,9 +4,11 @@ use sea_orm::{ColumnTrait, EntityTrait, QueryFilter};
 
 use super::connections::locked;
 use super::entity::connection;
+use super::open::commit;
 use super::sql::{Sql, lock_coaches};
 use super::{Store, StoreError, StoredTokens, tokens};
 use crate::domain::{CoachId, Connection, ConnectionId, ConnectionStatus, Timestamp};
+use crate::failpoint::Step;
 
 impl Store {
     /// Ends a connection: tokens wiped, open work cancelled, whoever acts for it fenced off. Events,
@@ -52,7 +54,7 @@ impl Store {
             .one(&tx)
             .await?
             .is_some();
-        tx.commit().await?;
+        commit(tx, Step::Disconnect).await?;
         Ok(Some((before, tokens, shared)))
     }
 
@@ -81,7 +83,7 @@ impl Store {
                 .execute(&tx)
                 .await?;
         }
-        tx.commit().await?;
+        commit(tx, Step::ForgetCoach).await?;
         Ok(())
     }
 }

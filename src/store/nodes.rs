@@ -6,9 +6,11 @@ use std::time::Duration;
 
 use sea_orm::{ConnectionTrait, DatabaseTransaction, FromQueryResult, TryGetable};
 
+use super::open::commit;
 use super::sql::Sql;
 use super::{Store, StoreError};
 use crate::domain::{NodeId, ProviderKind, Timestamp};
+use crate::failpoint::Step;
 
 /// Any number, as long as it stays the same.
 const CENSUS_LOCK: i64 = 0x6e_6f_64_65_73;
@@ -151,8 +153,7 @@ impl Census {
             )
             .execute(&self.tx)
             .await?;
-        self.tx.commit().await?;
-        Ok(())
+        commit(self.tx, Step::Census).await
     }
 }
 

@@ -5,12 +5,14 @@ use sea_orm::{ConnectionTrait, EntityTrait};
 use super::connections::{locked, zone_name};
 use super::enqueue::{Order, Pairs, enqueue, full_sync, wake};
 use super::entity::connection;
+use super::open::commit;
 use super::sql::Sql;
 use super::{Store, StoreError};
 use crate::domain::{
     Calendar, Connection, ConnectionId, ConnectionStatus, Flags, Priority, Settings,
     SettingsChanges, SyncId, Timestamp,
 };
+use crate::failpoint::Step;
 
 /// What a change of settings led to.
 #[derive(Clone, Debug)]
@@ -77,7 +79,7 @@ impl Store {
         }
         wake(&tx, &[id], now).await?;
         let row = connection::Entity::find_by_id(id).one(&tx).await?;
-        tx.commit().await?;
+        commit(tx, Step::Settings).await?;
         match row {
             Some(row) => Ok(Some(SettingsChange {
                 connection: row.try_into()?,

@@ -8,6 +8,7 @@ use super::entity::sign_in;
 use super::sql::Sql;
 use super::{Store, StoreError};
 use crate::domain::{CoachId, ProviderKind, Timestamp};
+use crate::failpoint::{self, Step};
 
 /// What must be known when the browser comes back.
 #[derive(Clone, PartialEq, Eq)]
@@ -45,10 +46,11 @@ impl Store {
             created_at: Set(now),
             expires_at: Set(sign_in.expires_at),
         };
+        failpoint::before(Step::SignInBegin)?;
         sign_in::Entity::insert(row)
             .exec_without_returning(&self.write)
             .await?;
-        Ok(())
+        Ok(failpoint::after(Step::SignInBegin)?)
     }
 
     /// Takes the sign-in out: of two browsers that come back with the same state, one gets it.
@@ -58,10 +60,12 @@ impl Store {
             .value(state_hash)
             .text(" RETURNING *")
             .build();
+        failpoint::before(Step::SignInTake)?;
         let row = sign_in::Entity::find()
             .from_raw_sql(statement)
             .one(&self.write)
             .await?;
+        failpoint::after(Step::SignInTake)?;
         let Some(row) = row else { return Ok(None) };
         Ok(Some(SignIn {
             state_hash: row.state_hash,

@@ -12,6 +12,7 @@ use sea_orm::{ConnectionTrait, TryGetable};
 use super::sql::Sql;
 use super::{DueConnection, Store, StoreError};
 use crate::domain::{ConnectionId, ProviderKind, Timestamp, WaitReason};
+use crate::failpoint::{self, Step};
 
 /// How fast connections come back: ten every tenth of a second.
 const AT_ONCE: usize = 10;
@@ -73,6 +74,7 @@ impl Store {
         why: WaitReason,
         due_at: Timestamp,
     ) -> Result<(), StoreError> {
+        failpoint::before(Step::EndWaits)?;
         Sql::on(&self.write)
             .text("UPDATE connection_leases SET not_before = NULL, wait_reason = NULL, due_at = ")
             .value(due_at)
@@ -87,6 +89,6 @@ impl Store {
             .text(")")
             .execute(&self.write)
             .await?;
-        Ok(())
+        Ok(failpoint::after(Step::EndWaits)?)
     }
 }

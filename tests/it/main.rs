@@ -5,6 +5,7 @@
 mod authorization;
 mod backfill;
 mod coach_edits_survive;
+mod crash;
 mod create_move_cancel;
 mod disconnect;
 mod faults;
