@@ -1,6 +1,9 @@
 //! The actor tree with a calendar service that breaks on purpose: what a crash costs, and whom.
 
+mod storms;
+
 use std::collections::HashSet;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -31,6 +34,11 @@ use crate::store::{ClaimRequest, NewConnection, SealedTokens, Settled, Store};
 struct Brittle {
     events: Mutex<HashSet<AppointmentId>>,
     poison: Mutex<HashSet<AppointmentId>>,
+    panics: AtomicU64,
+    /// Calls wait while this is held for writing.
+    gate: tokio::sync::RwLock<()>,
+    /// Calls that came as far as the gate.
+    calls: AtomicU64,
 }
 
 impl Brittle {
@@ -62,6 +70,8 @@ impl CalendarProvider for Brittle {
     }
 
     async fn perform(&self, _: Access<'_>, changes: &[Change]) -> Vec<Result<Done, SyncFailure>> {
+        self.calls.fetch_add(1, Ordering::Relaxed);
+        drop(self.gate.read().await);
         changes
             .iter()
             .map(|change| {
@@ -69,7 +79,10 @@ impl CalendarProvider for Brittle {
                     return Ok(Done::Gone);
                 };
                 let is_poison = lock(&self.poison).contains(&key.appointment_id);
-                assert!(!is_poison, "a bug in a provider client");
+                if is_poison {
+                    self.panics.fetch_add(1, Ordering::Relaxed);
+                    panic!("a bug in a provider client");
+                }
                 lock(&self.events).insert(key.appointment_id);
                 Ok(Done::Live {
                     event_id: EventId(key.base32hex()),
@@ -116,6 +129,8 @@ struct Stage {
     connections: ConnectionsHandle,
     poller: PollerHandle,
     root: ractor::ActorRef<RootMsg>,
+    /// Cancelled if the tree was given up.
+    failed: CancellationToken,
     _directory: tempfile::TempDir,
 }
 
@@ -151,13 +166,14 @@ impl Stage {
         change(&mut context);
         let context = Arc::new(context);
         let (connections, poller) = (ConnectionsHandle::new(), PollerHandle::new());
+        let failed = CancellationToken::new();
         let root = root::start(Tree {
             context: context.clone(),
             poller: poller.clone(),
             connections: connections.clone(),
             housekeeper: HousekeeperHandle::default(),
             poll_interval: Duration::from_secs(60),
-            failed: CancellationToken::new(),
+            failed: failed.clone(),
         })
         .await
         .expect("a tree");
@@ -167,6 +183,7 @@ impl Stage {
             connections,
             poller,
             root,
+            failed,
             _directory: directory,
         }
     }
