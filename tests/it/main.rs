@@ -13,6 +13,7 @@ mod intake;
 mod isolation;
 mod migrations;
 mod outage;
+mod planted;
 mod privacy;
 mod rate_limits;
 mod refresh_and_reauth;

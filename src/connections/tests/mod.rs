@@ -1,5 +1,6 @@
 //! The actor tree with a calendar service that breaks on purpose: what a crash costs, and whom.
 
+mod ownership;
 mod storms;
 
 use std::collections::HashSet;
@@ -22,12 +23,12 @@ use crate::domain::{
 use crate::health::Metrics;
 use crate::housekeeper::HousekeeperHandle;
 use crate::oauth::{OAuthClient, OAuthEndpoints};
-use crate::plan::{Backoff, Breaker, RestartPolicy};
+use crate::plan::{Backoff, RestartPolicy};
 use crate::provider::{Access, Account, CalendarProvider, Change, Done, Wrote, http};
 use crate::queue::PollerHandle;
 use crate::root::{self, RootMsg, Tree};
 use crate::security::{KeyRing, places};
-use crate::store::{ClaimRequest, NewConnection, SealedTokens, Settled, Store};
+use crate::store::{NewConnection, SealedTokens, Store};
 
 /// A calendar in memory that panics over some appointments.
 #[derive(Debug, Default)]
@@ -380,50 +381,5 @@ async fn an_idle_worker_ends_gives_its_lease_back_and_starts_again_on_demand() {
         stage.calendars.holds(second)
     })
     .await;
-    stage.stop().await;
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn a_grant_refused_while_its_coach_signs_in_again_parks_nobody() {
-    let stage = Stage::start(|_| {}).await;
-    let (coach, id) = stage.coach().await;
-    let (store, now) = (&stage.context.store, stage.context.clock.now());
-    let version = async || {
-        let tokens = store.tokens(id).await.expect("read");
-        tokens.expect("tokens").version
-    };
-    let park = async |refused: i64| {
-        let request = ClaimRequest {
-            connection_id: id,
-            node: stage.context.node,
-            lease_ttl: stage.context.lease_ttl,
-            limit: 1,
-            now,
-            recover: false,
-        };
-        let claim = store.claim(request).await.expect("read").expect("ours");
-        let (lease, settings_version) = (claim.lease, claim.connection.settings_version);
-        claim.commit(&[], &[]).await.expect("committed");
-        let settled = Settled {
-            lease,
-            settings_version,
-            settlements: Vec::new(),
-            wait: None,
-            breaker: Breaker::default(),
-            reauth: Some((refused, "Sign in again.".to_owned())),
-            last_sync: None,
-            max_attempts: 80,
-            now,
-        };
-        store.settle(settled).await.expect("settled");
-    };
-    let refused = version().await;
-    stage.sign_in(coach, id).await;
-    park(refused).await;
-    let status = stage.status(id).await;
-    assert_eq!(status, ConnectionStatus::Active, "the new grant is fine");
-    park(version().await).await;
-    let status = stage.status(id).await;
-    assert_eq!(status, ConnectionStatus::NeedsReauth, "that one was meant");
     stage.stop().await;
 }
