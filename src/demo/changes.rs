@@ -9,7 +9,7 @@ use crate::domain::{AppointmentId, CoachId, Timestamp};
 #[derive(Clone, Debug)]
 pub(super) struct Change {
     pub(super) id: AppointmentId,
-    /// As much of the appointment as shows in a calendar while client details are off.
+    /// As much of the appointment as may show in a calendar.
     pub(super) appointment: Reported,
     /// The whole body, as it is sent.
     pub(super) body: Value,
@@ -22,9 +22,17 @@ pub(super) struct Reported {
     pub(super) starts_at: Timestamp,
     pub(super) ends_at: Timestamp,
     pub(super) time_zone: String,
+    pub(super) client: Client,
+    pub(super) notes: Option<String>,
     pub(super) location: Option<String>,
     pub(super) meeting_url: Option<String>,
     pub(super) revision: Option<i64>,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+pub(super) struct Client {
+    pub(super) name: String,
+    pub(super) email: String,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]

@@ -102,10 +102,15 @@ fn appointment(
         (Wanted::NoEvent, [_]) => one("absent", "there"),
         (Wanted::NoEvent | Wanted::AsItWas(_), []) => Vec::new(),
         (Wanted::Event(shown), [event]) => fields(holding, id, shown, event),
-        // As any of its states will do, the one it is nearest to is reported.
+        // As any of its states will do, the one it is nearest to is reported; and it stays in the
+        // calendar it was in when the connection goes on with another.
         (Wanted::AsItWas(states), [event]) => states
             .iter()
-            .map(|shown| fields(holding, id, shown, event))
+            .map(|shown| {
+                let mut differences = fields(holding, id, shown, event);
+                differences.retain(|difference| difference.field != "calendar");
+                differences
+            })
             .min_by_key(Vec::len)
             .unwrap_or_else(|| one("absent, for it was never confirmed", "there")),
     }

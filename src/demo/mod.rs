@@ -25,6 +25,7 @@ mod tour;
 pub use audit::audit;
 pub use compare::{Difference, Holding};
 pub use latency::measure as measure_latency;
+pub use oracle::Sharing;
 pub use replay::{Elsewhere, ReplayOptions, replay};
 pub use settings::provider_settings;
 pub use tour::look_around;

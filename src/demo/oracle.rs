@@ -1,18 +1,40 @@
 //! What every calendar should hold, worked out from the contract alone.
 //!
 //! Deliberately apart from `plan`, and simpler: it knows the whole story of an appointment at once,
-//! and every connection has its default settings (everything carried by itself, client details
-//! off). Sharing code with the daemon would make the comparison agree with the daemon's mistakes.
+//! and every connection carries everything by itself, with the templates it begins with. Sharing code with the daemon would make the comparison agree with the daemon's mistakes.
 
 use std::collections::BTreeMap;
 
-use super::changes::{Change, Reported, Status};
+use super::changes::{Change, Client, Reported, Status};
 use crate::domain::{AppointmentId, CoachId, Timestamp};
 
 const TITLE: &str = "ACT Coaching Session";
 const DESCRIPTION: &str = "Coaching session scheduled via ACT Coaching For Life";
 /// A place is one line of at most so many characters.
 const LONGEST_PLACE: usize = 255;
+
+/// What a connection may show of clients.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Sharing {
+    Nothing,
+    /// Name and notes, but the client is no guest.
+    Details,
+    /// Name and notes, and the client is a guest.
+    DetailsAndGuest,
+}
+
+impl Sharing {
+    /// What an event may show that was written under it, or under what held before: details are
+    /// taken out of every event, but put into none that is over.
+    fn left_behind(self) -> &'static [Self] {
+        match self {
+            Self::Nothing => &[Self::Nothing],
+            Self::Details | Self::DetailsAndGuest => {
+                &[Self::Nothing, Self::Details, Self::DetailsAndGuest]
+            }
+        }
+    }
+}
 
 /// The event of an appointment, as a person sees it.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -43,8 +65,11 @@ pub(super) struct Expectation {
     pub(super) wanted: Wanted,
 }
 
-/// Replays the reports on paper.
-pub(super) fn expectations(changes: &[Change]) -> BTreeMap<AppointmentId, Expectation> {
+/// Replays the reports on paper, for connections that show so much of clients.
+pub(super) fn expectations(
+    changes: &[Change],
+    sharing: Sharing,
+) -> BTreeMap<AppointmentId, Expectation> {
     let mut told = BTreeMap::<AppointmentId, Vec<&Reported>>::new();
     for change in changes {
         let story = told.entry(change.id).or_default();
@@ -60,21 +85,24 @@ pub(super) fn expectations(changes: &[Change]) -> BTreeMap<AppointmentId, Expect
         }
     }
     told.into_iter()
-        .filter_map(|(id, story)| Some((id, expectation(&story)?)))
+        .filter_map(|(id, story)| Some((id, expectation(&story, sharing)?)))
         .collect()
 }
 
 /// From the reports of one appointment that counted; `None` if there are none.
-fn expectation(story: &[&Reported]) -> Option<Expectation> {
+fn expectation(story: &[&Reported], sharing: Sharing) -> Option<Expectation> {
     let last = story.last()?;
     let wanted = match last.status {
-        Status::Confirmed => Wanted::Event(shown(last)),
+        Status::Confirmed => Wanted::Event(shown(last, sharing)),
         Status::Pending | Status::Cancelled => Wanted::NoEvent,
         Status::Completed | Status::NoShow => Wanted::AsItWas(
             story
                 .iter()
                 .filter(|told| told.status == Status::Confirmed && told.coach_id == last.coach_id)
-                .map(|told| shown(told))
+                .flat_map(|told| {
+                    let ways = sharing.left_behind().iter();
+                    ways.map(|sharing| shown(told, *sharing))
+                })
                 .collect(),
         ),
     };
@@ -84,15 +112,28 @@ fn expectation(story: &[&Reported]) -> Option<Expectation> {
     })
 }
 
-fn shown(appointment: &Reported) -> Shown {
+fn shown(appointment: &Reported, sharing: Sharing) -> Shown {
+    let Reported { client, notes, .. } = appointment;
     let link = appointment.meeting_url.as_deref();
     let place = appointment.location.as_deref().or(link).unwrap_or_default();
+    let (title, notes, attendees) = match sharing {
+        Sharing::Nothing => (TITLE.to_owned(), None, Vec::new()),
+        Sharing::Details => (titled(client), notes.clone(), Vec::new()),
+        Sharing::DetailsAndGuest => (titled(client), notes.clone(), vec![client.email.clone()]),
+    };
+    let paragraphs = [
+        Some(DESCRIPTION.to_owned()),
+        notes.filter(|notes| !notes.is_empty()),
+        link.filter(|link| !link.is_empty())
+            .map(|link| format!("Join: {link}")),
+    ];
     Shown {
-        title: TITLE.to_owned(),
-        description: match link {
-            Some(link) if !link.is_empty() => format!("{DESCRIPTION}\n\nJoin: {link}"),
-            Some(_) | None => DESCRIPTION.to_owned(),
-        },
+        title,
+        description: paragraphs
+            .into_iter()
+            .flatten()
+            .collect::<Vec<_>>()
+            .join("\n\n"),
         location: place
             .split_whitespace()
             .collect::<Vec<_>>()
@@ -103,8 +144,12 @@ fn shown(appointment: &Reported) -> Shown {
         starts_at: appointment.starts_at,
         ends_at: appointment.ends_at,
         time_zone: appointment.time_zone.clone(),
-        attendees: Vec::new(),
+        attendees,
     }
+}
+
+fn titled(client: &Client) -> String {
+    format!("{TITLE} - {}", client.name)
 }
 
 #[cfg(test)]
@@ -118,6 +163,7 @@ mod tests {
             "starts_at": format!("2027-01-07T{hour:02}:00:00Z"),
             "ends_at": format!("2027-01-07T{hour:02}:50:00Z"),
             "time_zone": "Europe/Berlin", "meeting_url": "https://meet.example.com/1",
+            "client": {"name": "Ada", "email": "ada@example.com"}, "notes": "n",
             "revision": revision,
         });
         Change {
@@ -128,7 +174,7 @@ mod tests {
     }
 
     fn wanted(changes: &[Change]) -> Wanted {
-        let all = expectations(changes);
+        let all = expectations(changes, Sharing::Nothing);
         all.into_values().next().expect("one appointment").wanted
     }
 
@@ -151,6 +197,21 @@ mod tests {
                 .description
                 .ends_with("\n\nJoin: https://meet.example.com/1")
         );
+    }
+
+    #[test]
+    fn client_details_show_where_they_are_shared() {
+        let event = |sharing| shown(&told("confirmed", 1, 9).appointment, sharing);
+        assert_eq!(event(Sharing::Nothing).title, TITLE);
+        assert_eq!(event(Sharing::Details).title, format!("{TITLE} - Ada"));
+        assert!(
+            event(Sharing::Details)
+                .description
+                .contains("\n\nn\n\nJoin: ")
+        );
+        assert!(event(Sharing::Details).attendees.is_empty());
+        let guests = event(Sharing::DetailsAndGuest).attendees;
+        assert_eq!(guests, ["ada@example.com"]);
     }
 
     #[test]

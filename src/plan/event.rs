@@ -153,6 +153,8 @@ pub fn plan(situation: Situation<'_>) -> Plan {
                 };
                 texts_only_or(scrub, mapping, content, why)
             } else if parts.any() {
+                // What should be looked at anyway may differ in more than we know.
+                let parts = if flags.verify { Parts::ALL } else { parts };
                 Plan::Update(content, parts)
             } else if scrub {
                 Plan::Update(content, TEXTS)

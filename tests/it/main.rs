@@ -12,6 +12,7 @@ mod faults;
 mod intake;
 mod isolation;
 mod migrations;
+mod model;
 mod outage;
 mod planted;
 mod privacy;

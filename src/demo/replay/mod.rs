@@ -24,7 +24,7 @@ use self::summary::Summary;
 use super::api::Api;
 use super::changes::{self, Change};
 use super::control::Control;
-use super::oracle;
+use super::oracle::{self, Sharing};
 use super::patience::CallError;
 use super::progress::Progress;
 use super::quotas::Quotas;
@@ -164,7 +164,7 @@ impl Show {
     }
 
     async fn run(&self, changes: &[Change], faults: Option<u64>) -> anyhow::Result<Summary> {
-        let expectations = oracle::expectations(changes);
+        let expectations = oracle::expectations(changes, Sharing::Nothing);
         let coaches: BTreeSet<CoachId> = changes
             .iter()
             .map(|change| change.appointment.coach_id)

@@ -196,6 +196,19 @@ proptest! {
     }
 
     #[test]
+    fn a_sync_puts_right_what_the_coach_wrote_also_beside_a_change(hours in 1..9_i64) {
+        let mut world = World::new();
+        prop_assert!(world.work().is_some());
+        world.coach_retitles();
+        world.appointment.starts_at += TimeDelta::hours(hours);
+        world.appointment.ends_at += TimeDelta::hours(hours);
+        world.live(&Step::SyncNow);
+        prop_assert!(world.work().is_some());
+        let wanted = world.desired();
+        prop_assert_eq!(world.events(), [&wanted]);
+    }
+
+    #[test]
     fn there_is_never_more_than_one_event(history in histories()) {
         let mut world = World::new();
         for step in &history {

@@ -349,6 +349,18 @@ impl World {
         self.events.clear();
     }
 
+    pub(super) fn coach_retitles(&mut self) {
+        let changed: Vec<_> = self
+            .events
+            .iter()
+            .map(|(generation, stored)| (*generation, stored.event.clone()))
+            .collect();
+        for (generation, mut event) in changed {
+            event.title = "My own words".into();
+            self.store(generation, event);
+        }
+    }
+
     pub(super) fn coach_invites(&mut self) {
         let changed: Vec<_> = self
             .events

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use calendar_integration::demo::{Holding, audit};
+use calendar_integration::demo::{Holding, Sharing, audit};
 use calendar_integration::domain::{AppointmentId, CoachId, ProviderKind, Timestamp};
 use calendar_integration::simulator::{
     CallKind, CoachEdit, Duplicate, EventSelector, FaultEffect, FaultRule, SeenCall,
@@ -257,7 +257,7 @@ impl Case {
             .iter()
             .filter(|told| !unwanted.contains(&told.id));
         let reports = wanted.map(|told| (AppointmentId(told.id), told.body()));
-        let differences = audit(&holding, reports).expect("reports");
+        let differences = audit(&holding, Sharing::Nothing, reports).expect("reports");
         let told: Vec<String> = differences.iter().map(ToString::to_string).collect();
         assert!(told.is_empty(), "{}: {told:#?}", self.what);
     }
