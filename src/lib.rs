@@ -41,6 +41,8 @@
 //! - [`provider`]: Google and Outlook behind one trait
 //! - [`queue`]: which connections are due
 //! - [`security`]: the key ring, sealed tokens, API tokens
+//! - `server`: the sockets under the API, and how long clients may hold them
+//! - `shared_time`: one time for all nodes
 //! - [`simulator`]: Google and Microsoft as strict servers in memory, with faults and a ledger
 //! - [`store`]: everything durable, and the only place that names sea-orm
 //! - [`telemetry`]: how the logs are written
@@ -58,6 +60,7 @@ pub mod doctor;
 pub mod domain;
 pub mod failpoint;
 pub mod health;
+mod hints;
 mod housekeeper;
 pub mod nodes;
 pub mod oauth;
@@ -66,6 +69,8 @@ pub mod provider;
 pub mod queue;
 mod root;
 pub mod security;
+mod server;
+mod shared_time;
 pub mod simulator;
 pub mod store;
 pub mod telemetry;

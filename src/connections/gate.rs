@@ -166,6 +166,18 @@ impl Gate {
         self.shut = Some(Shut::new(why, now, until));
     }
 
+    /// All waits keep their length.
+    pub(super) fn clock_was_set_back(&mut self, by: TimeDelta) {
+        self.limited_until = self.limited_until.map(|until| until - by);
+        for failed_at in self.failing.values_mut() {
+            *failed_at -= by;
+        }
+        if let Some(shut) = &mut self.shut {
+            shut.since -= by;
+            shut.probe_at -= by;
+        }
+    }
+
     pub(super) fn trouble(&self) -> Option<Trouble> {
         let shut = self.shut.as_ref()?;
         Some(match &shut.why {
@@ -323,5 +335,16 @@ mod tests {
         let wait = gate.ask(connection(1), at(99)).expect("a wait");
         assert_eq!((wait.until, wait.why), (at(100), WaitReason::Limit));
         assert_eq!(gate.ask(connection(1), at(100)), None);
+    }
+
+    #[test]
+    fn a_clock_that_is_set_back_makes_no_wait_longer() {
+        let mut gate = shut();
+        gate.limit(at(4));
+        gate.clock_was_set_back(TimeDelta::seconds(100));
+        let wait = gate.ask(connection(1), at(-97)).expect("a wait");
+        assert_eq!((wait.until, wait.why), (at(-96), WaitReason::Limit));
+        assert!(gate.ask(connection(1), at(-96)).is_some());
+        assert_eq!(gate.ask(connection(1), at(-95)), None);
     }
 }

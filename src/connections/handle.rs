@@ -12,6 +12,7 @@ use super::record::ConnectionSnapshot;
 use super::registry::{self, Records, RegistryMsg};
 use crate::actor_slot::ActorSlot;
 use crate::domain::{Calendar, CalendarId, ConnectionId, SyncFailure};
+use crate::hints::Hints;
 use crate::queue::PollerHandle;
 
 /// How long a person waits for a live call, its queueing behind a round included.
@@ -21,6 +22,7 @@ const CALL_WAIT_MILLIS: u64 = 25_000;
 #[derive(Clone, Debug, Default)]
 pub struct ConnectionsHandle {
     registry: ActorSlot<RegistryMsg>,
+    hints: Hints,
     records: Records,
 }
 
@@ -28,6 +30,7 @@ impl ConnectionsHandle {
     pub fn new() -> Self {
         Self {
             registry: ActorSlot::default(),
+            hints: Hints::default(),
             records: Arc::new(RwLock::new(HashMap::new())),
         }
     }
@@ -39,15 +42,20 @@ impl ConnectionsHandle {
         poller: PollerHandle,
         root: ActorCell,
     ) -> Result<ActorCell, SpawnErr> {
-        let actor = registry::spawn(context, poller, self.records.clone(), root).await?;
+        let (hints, records) = (self.hints.clone(), self.records.clone());
+        let actor = registry::spawn(context, poller, hints, records, root).await?;
         let cell = actor.get_cell();
         self.registry.fill(actor);
+        // The message about these may have gone to a predecessor; the next poll finds their rows.
+        self.hints.take();
         Ok(cell)
     }
 
     /// There may be something due for these. A hint: it may be lost, and may come twice.
-    pub fn wake(&self, ids: Vec<ConnectionId>) {
-        self.registry.send(RegistryMsg::Wake(ids));
+    pub fn wake(&self, ids: impl IntoIterator<Item = ConnectionId>) {
+        if self.hints.add(ids) {
+            self.registry.send(RegistryMsg::Wake);
+        }
     }
 
     /// Calls the provider as a test.

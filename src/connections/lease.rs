@@ -28,7 +28,10 @@ pub(crate) async fn keep_leases(
         }
         let asked_at = context.clock.monotonic();
         let now = context.clock.now();
-        match renew(&context, &poller, now).await {
+        let renewal = renew(&context, &poller, now);
+        // In time for the next turn, whatever becomes of this one.
+        let renewed = tokio::time::timeout(context.lease_ttl / 3, renewal).await;
+        match renewed.unwrap_or_else(|_| Err(StoreError::too_late())) {
             Ok(held) => {
                 context.leases.renewed(asked_at, context.lease_ttl);
                 context.metrics.leases_held(held);

@@ -17,6 +17,7 @@ use super::context::WorkerContext;
 use super::record::{ConnectionSnapshot, Record, WorkerState};
 use super::supervisor::{self, SupervisorArgs, SupervisorMsg};
 use crate::domain::ConnectionId;
+use crate::hints::Hints;
 use crate::queue::PollerHandle;
 
 /// Calls kept for one connection whose actors are just ending.
@@ -24,7 +25,8 @@ const MOST_CALLS_KEPT: usize = 16;
 
 #[derive(Debug)]
 pub(super) enum RegistryMsg {
-    Wake(Vec<ConnectionId>),
+    /// There are hints.
+    Wake,
     Call(ConnectionId, LiveCall),
     /// End what has been idle for long.
     Sweep,
@@ -39,6 +41,7 @@ pub(super) type Records = Arc<RwLock<HashMap<ConnectionId, Arc<Record>>>>;
 struct Registry {
     context: Arc<WorkerContext>,
     poller: PollerHandle,
+    hints: Hints,
     records: Records,
 }
 
@@ -62,12 +65,14 @@ struct State {
 pub(super) async fn spawn(
     context: Arc<WorkerContext>,
     poller: PollerHandle,
+    hints: Hints,
     records: Records,
     root: ActorCell,
 ) -> Result<ActorRef<RegistryMsg>, SpawnErr> {
     let registry = Registry {
         context,
         poller,
+        hints,
         records,
     };
     let (actor, _) = Actor::spawn_linked(None, registry, (), root).await?;
@@ -101,8 +106,8 @@ impl Actor for Registry {
         state: &mut State,
     ) -> Result<(), ActorProcessingErr> {
         match message {
-            RegistryMsg::Wake(ids) => {
-                for id in ids {
+            RegistryMsg::Wake => {
+                for id in self.hints.take() {
                     self.wake(&myself, id, state).await;
                 }
             }

@@ -3,6 +3,8 @@
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
+use chrono::TimeDelta;
+
 use super::gate::{Gate, Trouble};
 use super::limiter::{ConnectionBudget, Limiter};
 use super::shared_limiter::{SharedLimiter, Tokens};
@@ -83,6 +85,10 @@ impl Service {
 
     pub(super) fn refused(&self, failure: &SyncFailure, until: Timestamp, now: Timestamp) {
         self.lock().refused(failure, until, now);
+    }
+
+    pub(crate) fn clock_was_set_back(&self, by: TimeDelta) {
+        self.lock().clock_was_set_back(by);
     }
 
     fn lock(&self) -> MutexGuard<'_, Gate> {

@@ -8,6 +8,7 @@ use tokio_util::task::TaskTracker;
 use crate::connections::{WorkerContext, keep_leases};
 use crate::nodes;
 use crate::queue::PollerHandle;
+use crate::shared_time;
 use crate::store::StoreError;
 
 /// Ends with this, also where a start fails half-way.
@@ -27,6 +28,11 @@ impl Background {
         let stop = CancellationToken::new();
         let tasks = TaskTracker::new();
         tasks.spawn(keep_leases(context.clone(), poller.clone(), stop.clone()));
+        tasks.spawn(shared_time::follow(
+            context.store.clone(),
+            context.clock.clone(),
+            stop.clone(),
+        ));
         if !context.store.is_sqlite() {
             let nodes = || context.nodes.clone();
             let (context, poller) = (|| context.clone(), || poller.clone());

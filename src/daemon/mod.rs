@@ -13,9 +13,8 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use poem::listener::{Acceptor, Listener, TcpAcceptor, TcpListener};
-
 use ractor::ActorRef;
+use tokio::net::TcpListener;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 use url::Url;
@@ -36,6 +35,8 @@ use crate::provider::http;
 use crate::queue::PollerHandle;
 use crate::root::{self, RootMsg, Tree};
 use crate::security::api_token::Verifier;
+use crate::server;
+use crate::shared_time;
 use crate::store::{Store, StoreError};
 
 /// What a daemon takes from its surroundings.
@@ -78,7 +79,7 @@ pub enum StartError {
 pub struct Daemon {
     ports: Ports,
     root: ActorRef<RootMsg>,
-    server: JoinHandle<Result<(), std::io::Error>>,
+    server: JoinHandle<()>,
     stop_server: CancellationToken,
     background: Background,
     failed: CancellationToken,
@@ -99,13 +100,14 @@ impl Daemon {
         } = surroundings;
         let store = Store::open(&config.database.url).await?;
         store.migrate().await?;
+        shared_time::follow_once(&store, clock.as_ref()).await?;
         if store.is_sqlite() {
             // The only daemon on this file: whoever held leases is dead.
             store.release_leases(None).await?;
         }
         // Before anything acts, so that a taken port does not end work that has begun.
-        let acceptor = listen(config.http.bind_address).await?;
-        let address = local_address(&acceptor).unwrap_or(config.http.bind_address);
+        let listener = listen(config.http.bind_address).await?;
+        let address = listener.local_addr().unwrap_or(config.http.bind_address);
         let http = http::client_within(call_timeout)?;
         let context = Arc::new(worker_context(&config, store, &http, &clock, &entropy));
         for provider in context.services.keys().copied() {
@@ -137,12 +139,13 @@ impl Daemon {
         let stop_server = CancellationToken::new();
         let deadline = config.shutdown_deadline;
         let service = api::service(api_state(config, &ports, http), dashboard::routes());
-        let stopped = stop_server.clone().cancelled_owned();
-        let server = tokio::spawn(
-            poem::Server::new_with_acceptor(acceptor)
-                .name("control-plane")
-                .run_with_graceful_shutdown(service, stopped, Some(deadline)),
-        );
+        let server = tokio::spawn(server::serve(
+            listener,
+            service,
+            server::Limits::of_this_process(),
+            stop_server.clone(),
+            deadline,
+        ));
         Ok(Self {
             ports,
             root,
@@ -198,18 +201,10 @@ impl Daemon {
     }
 }
 
-async fn listen(address: SocketAddr) -> Result<TcpAcceptor, StartError> {
+async fn listen(address: SocketAddr) -> Result<TcpListener, StartError> {
     TcpListener::bind(address)
-        .into_acceptor()
         .await
         .map_err(|source| StartError::Listen { address, source })
-}
-
-fn local_address(acceptor: &TcpAcceptor) -> Option<SocketAddr> {
-    acceptor
-        .local_addr()
-        .first()
-        .and_then(|local| local.as_socket_addr().copied())
 }
 
 fn worker_context(

@@ -5,7 +5,7 @@
 //! (UTC, may jump) for due times, and [`Clock::monotonic`] (never goes back) for lease deadlines and
 //! durations.
 
-use std::sync::{Arc, Mutex, MutexGuard};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -29,19 +29,61 @@ pub trait Clock: Send + Sync + std::fmt::Debug {
 
     /// Returns once [`Clock::monotonic`] has moved on by `duration`.
     async fn sleep(&self, duration: Duration);
+
+    /// A clock that others share said `reading.now` at `reading.at`. A clock of a machine goes by it
+    /// from then on; one that is moved by hand does not.
+    fn follow(&self, reading: Reading) {
+        let _ = reading;
+    }
 }
 
-/// The machine's clock.
-#[derive(Debug)]
+/// What another clock said, and when, as far as can be told.
+#[derive(Clone, Copy, Debug)]
+pub struct Reading {
+    pub now: Timestamp,
+    /// On our [`Clock::monotonic`].
+    pub at: Duration,
+    /// How far `at` may be off.
+    pub uncertainty: Duration,
+}
+
+/// The machine's clock, until there is one to follow: then that one's time, kept by the machine's
+/// monotonic clock, so that no jump of its wall clock is felt.
 pub struct SystemClock {
     started: std::time::Instant,
+    wall: Box<dyn Fn() -> Timestamp + Send + Sync>,
+    /// What the followed clock said when the monotonic one began.
+    origin: Mutex<Option<Timestamp>>,
+}
+
+impl std::fmt::Debug for SystemClock {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("SystemClock")
+            .field("now", &self.now())
+            .finish_non_exhaustive()
+    }
 }
 
 impl SystemClock {
+    #[expect(
+        clippy::disallowed_methods,
+        reason = "the one place that reads the system clock"
+    )]
     pub fn shared() -> Arc<dyn Clock> {
+        Self::of_wall_clock(Utc::now)
+    }
+
+    /// With another wall clock than the system's, such as one that is wrong.
+    pub fn of_wall_clock(wall: impl Fn() -> Timestamp + Send + Sync + 'static) -> Arc<dyn Clock> {
         Arc::new(Self {
             started: std::time::Instant::now(),
+            wall: Box::new(wall),
+            origin: Mutex::new(None),
         })
+    }
+
+    fn origin(&self) -> MutexGuard<'_, Option<Timestamp>> {
+        self.origin.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -51,12 +93,12 @@ const LONGEST_SLEEP: Duration = Duration::from_secs(5);
 
 #[async_trait]
 impl Clock for SystemClock {
-    #[expect(
-        clippy::disallowed_methods,
-        reason = "the one place that reads the system clock"
-    )]
     fn now(&self) -> Timestamp {
-        whole_micros(Utc::now())
+        let followed = *self.origin();
+        whole_micros(match followed {
+            Some(origin) => origin + self.monotonic(),
+            None => (self.wall)(),
+        })
     }
 
     fn monotonic(&self) -> Duration {
@@ -74,6 +116,17 @@ impl Clock for SystemClock {
 
     async fn sleep(&self, duration: Duration) {
         tokio::time::sleep(duration).await;
+    }
+
+    fn follow(&self, reading: Reading) {
+        let read = reading.now - reading.at;
+        let mut origin = self.origin();
+        // Within what the reading leaves open, time goes on evenly.
+        let is_far =
+            |origin: Timestamp| (read - origin).abs().to_std().ok() > Some(reading.uncertainty);
+        if origin.is_none_or(is_far) {
+            *origin = Some(read);
+        }
     }
 }
 
@@ -118,9 +171,7 @@ impl ManualClock {
     }
 
     fn lock(&self) -> MutexGuard<'_, ManualState> {
-        self.state
-            .lock()
-            .unwrap_or_else(std::sync::PoisonError::into_inner)
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -162,6 +213,34 @@ fn whole_micros(at: Timestamp) -> Timestamp {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_clock_that_follows_another_feels_no_jump_of_its_own() {
+        let wrong: Timestamp = "2027-01-11T10:00:00Z".parse().expect("a time");
+        let right = wrong - TimeDelta::hours(1);
+        let clock = SystemClock::of_wall_clock(move || wrong);
+        assert_eq!(clock.now(), wrong);
+        let at = clock.monotonic();
+        let uncertainty = Duration::from_millis(2);
+        let follow = |now, at| {
+            clock.follow(Reading {
+                now,
+                at,
+                uncertainty,
+            });
+        };
+        follow(right, at);
+        let ahead = clock.now() - right;
+        assert!(ahead < TimeDelta::seconds(10), "{ahead}");
+        let before = clock.now();
+        follow(right - TimeDelta::milliseconds(1), at);
+        assert!(
+            clock.now() >= before,
+            "what is uncertain does not turn time back"
+        );
+        follow(right + TimeDelta::minutes(1), at);
+        assert!(clock.now() >= right + TimeDelta::minutes(1));
+    }
 
     #[tokio::test]
     async fn advancing_the_manual_clock_fires_a_sleeper() {

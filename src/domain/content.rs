@@ -174,6 +174,8 @@ impl EventContent {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use chrono::TimeDelta;
+    use uuid::Uuid;
 
     fn prints(schedule: &str, guest: Option<&str>) -> Fingerprints {
         Fingerprints {
@@ -181,6 +183,69 @@ mod tests {
             text: Fingerprint("text".into()),
             guest: guest.map(Fingerprint::of_guest),
         }
+    }
+
+    fn content() -> EventContent {
+        EventContent {
+            appointment_id: AppointmentId(Uuid::nil()),
+            title: "Session".into(),
+            description: "Bring the sheet".into(),
+            location: Some("Room 1".into()),
+            starts_at: "2026-10-25T00:30:00Z".parse().expect("an instant"),
+            ends_at: "2026-10-25T01:20:00Z".parse().expect("an instant"),
+            time_zone: chrono_tz::Europe::Berlin,
+            attendee: Some(client("anna@example.com")),
+            shares_details: true,
+        }
+    }
+
+    fn client(email: &str) -> Client {
+        Client {
+            name: "Anna".into(),
+            email: email.into(),
+        }
+    }
+
+    fn assert_changes(expected: Parts, changes: &[fn(&mut EventContent)]) {
+        let before = content().fingerprints();
+        for (place, change) in changes.iter().enumerate() {
+            let mut content = content();
+            change(&mut content);
+            let after = content.fingerprints();
+            let changed = Parts {
+                schedule: before.schedule != after.schedule,
+                text: before.text != after.text,
+                guest: before.guest != after.guest,
+            };
+            assert_eq!(changed, expected, "change {place}");
+        }
+    }
+
+    #[test]
+    fn every_field_that_changes_changes_its_part_and_no_other() {
+        let part = |schedule, text, guest| Parts {
+            schedule,
+            text,
+            guest,
+        };
+        let schedule: [fn(&mut EventContent); 4] = [
+            |event| event.starts_at += TimeDelta::minutes(1),
+            |event| event.ends_at += TimeDelta::minutes(1),
+            |event| event.time_zone = chrono_tz::UTC,
+            |event| event.location = None,
+        ];
+        let text: [fn(&mut EventContent); 2] = [
+            |event| event.title.push('!'),
+            |event| event.description.clear(),
+        ];
+        let guest: [fn(&mut EventContent); 2] = [
+            |event| event.attendee = None,
+            |event| event.attendee = Some(client("ben@example.com")),
+        ];
+        assert_changes(Parts::NONE, &[|_| {}]);
+        assert_changes(part(true, false, false), &schedule);
+        assert_changes(part(false, true, false), &text);
+        assert_changes(part(false, false, true), &guest);
     }
 
     #[test]

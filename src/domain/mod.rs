@@ -20,7 +20,7 @@ mod wait;
 pub use appointment::{
     Appointment, AppointmentStatus, Client, InvalidAppointment, MAX_APPOINTMENT_HOURS,
 };
-pub use clock::{Clock, ManualClock, SystemClock, Timestamp};
+pub use clock::{Clock, ManualClock, Reading, SystemClock, Timestamp};
 pub use connection::{
     Calendar, Connection, ConnectionStatus, DEFAULT_DESCRIPTION_TEMPLATE, DEFAULT_TITLE_TEMPLATE,
     LastSync, Settings, SettingsChanges,

@@ -1,7 +1,7 @@
 //! This node among the others on one PostgreSQL.
 //!
 //! Owns who else is alive ([`census`]), which part of the providers' quotas is this node's, the hints
-//! that go to the owners of connections and come from other nodes ([`outbox`], [`listen`], in the words
+//! that go to the owners of connections and come from other nodes ([`outbox`], [`mod@listen`], in the words
 //! of [`message`]), and what of all that health shows. The database is the only coordinator: every
 //! hint is also in its rows, where the poll finds it. Leaves the leases themselves to `connections`.
 //!

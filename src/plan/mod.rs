@@ -3,7 +3,7 @@
 //! Owns what an event should show ([`compose`]), what to do next about one appointment in one
 //! calendar ([`plan`]), what a failure leads to ([`judge`]), what an outage costs ([`Breaker`]), what
 //! a report changes ([`receive`]), when a crashed worker comes back ([`restart()`]) and how nodes
-//! divide a quota ([`share`]). No I/O, no clock, no randomness: each is handed in, so the same state
+//! divide a quota ([`share()`]). No I/O, no clock, no randomness: each is handed in, so the same state
 //! always leads to the same answer, in steady state and after a crash alike.
 
 mod breaker;

@@ -10,6 +10,8 @@
 
 pub mod google;
 mod guests;
+#[cfg(test)]
+mod hostile;
 pub mod http;
 pub mod microsoft;
 mod script;

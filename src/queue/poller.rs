@@ -17,6 +17,7 @@ use super::due::DueTimes;
 use crate::actor_slot::ActorSlot;
 use crate::connections::{ConnectionsHandle, WorkerContext};
 use crate::domain::{ConnectionId, Timestamp};
+use crate::hints::Hints;
 use crate::store::{DueConnection, StoreError};
 
 /// Connections read by one poll. If there are more, the next poll follows at once.
@@ -24,13 +25,17 @@ const POLL_PAGE: u64 = 1_000;
 
 /// When to poll again after a full page, or after a poll that failed.
 const PAGE_AGAIN: Duration = Duration::from_secs(1);
-/// When to poll again while another node holds a connection that is due: if it is dead, its work is
-/// taken over within this after the lease ends.
+/// When to poll again while another node holds a connection that is due, or waits for one: if it is
+/// dead, its work is taken over within this after lease and wish end.
 const LEASES_AGAIN: Duration = Duration::from_millis(500);
+
+/// By how much a clock may be corrected without anybody minding.
+const SET_BACK: TimeDelta = TimeDelta::seconds(2);
 
 #[derive(Debug)]
 enum PollerMsg {
-    Wake(Vec<ConnectionId>),
+    /// There are hints.
+    Wake,
     Due(ConnectionId, Timestamp),
     /// A due time has come.
     Alarm,
@@ -49,6 +54,7 @@ pub struct PollerSnapshot {
 #[derive(Clone, Debug, Default)]
 pub struct PollerHandle {
     actor: ActorSlot<PollerMsg>,
+    hints: Hints,
     snapshot: Arc<Mutex<PollerSnapshot>>,
     /// A poll was asked for and has not begun: one is enough.
     poll_asked: Arc<AtomicBool>,
@@ -70,6 +76,7 @@ impl PollerHandle {
             context,
             connections,
             poll_interval,
+            hints: self.hints.clone(),
             snapshot: self.snapshot.clone(),
             poll_asked: self.poll_asked.clone(),
         };
@@ -78,13 +85,15 @@ impl PollerHandle {
         let (actor, _) = Actor::spawn_linked(None, poller, (), root).await?;
         let cell = actor.get_cell();
         self.actor.fill(actor);
+        // The message about these may have gone to a predecessor; the first poll finds their rows.
+        self.hints.take();
         Ok(cell)
     }
 
     /// Work for these was just committed.
     pub fn wake(&self, ids: Vec<ConnectionId>) {
-        if !ids.is_empty() {
-            self.actor.send(PollerMsg::Wake(ids));
+        if self.hints.add(ids) {
+            self.actor.send(PollerMsg::Wake);
         }
     }
 
@@ -117,6 +126,7 @@ struct Poller {
     context: Arc<WorkerContext>,
     connections: ConnectionsHandle,
     poll_interval: Duration,
+    hints: Hints,
     snapshot: Arc<Mutex<PollerSnapshot>>,
     poll_asked: Arc<AtomicBool>,
 }
@@ -127,6 +137,8 @@ struct State {
     /// The timer for the next due time, and when it fires.
     alarm: Option<(Timestamp, JoinHandle<()>)>,
     polling: Option<JoinHandle<()>>,
+    /// What the wall clock said when the monotonic one began, at the last poll.
+    clock_origin: Option<Timestamp>,
 }
 
 impl Drop for State {
@@ -166,7 +178,7 @@ impl Actor for Poller {
         state: &mut State,
     ) -> Result<(), ActorProcessingErr> {
         match message {
-            PollerMsg::Wake(ids) => self.connections.wake(ids),
+            PollerMsg::Wake => self.connections.wake(self.hints.take()),
             PollerMsg::Due(id, at) => {
                 state.due.insert(id, at);
                 self.set_alarm(&myself, state);
@@ -197,6 +209,7 @@ impl Poller {
         // A little beyond the next poll, so that no due time falls between two of them.
         let before = now + interval + interval / 4;
         let mut next = self.poll_interval;
+        self.mind_the_clock(now, state).await;
         match self.look(before, now).await {
             Ok((found, due_elsewhere)) => {
                 if due_elsewhere {
@@ -238,6 +251,25 @@ impl Poller {
             clock.sleep(next).await;
             let _ = myself.cast(PollerMsg::Poll);
         }));
+    }
+
+    /// If the clock was set back since the last poll, what was due soon would be due that much later.
+    async fn mind_the_clock(&self, now: Timestamp, state: &mut State) {
+        let origin = now - self.context.clock.monotonic();
+        let back = state.clock_origin.map(|before| before - origin);
+        if let Some(by) = back.filter(|by| *by > SET_BACK) {
+            tracing::warn!(seconds = by.num_seconds(), "the clock was set back");
+            let store = &self.context.store;
+            if let Err(error) = store.clock_was_set_back(by, now).await {
+                tracing::warn!(error = %error, "due times were not set back with the clock");
+                // Seen again at the next poll.
+                return;
+            }
+            for service in self.context.services.values() {
+                service.clock_was_set_back(by);
+            }
+        }
+        state.clock_origin = Some(origin);
     }
 
     async fn look(

@@ -11,6 +11,7 @@ use sea_orm::{
 use super::enqueue::{Order, Pairs, concerned, enqueue, lock_leases, wake};
 use super::entity::{appointment, connection, job, mapping};
 use super::open::commit;
+use super::patience::in_time;
 use super::sql::{Sql, lock_coaches};
 use super::{Job, Store, StoreError, erased};
 use crate::domain::{
@@ -60,6 +61,15 @@ pub struct AppointmentPage {
 impl Store {
     /// Takes in what the platform reports, all or nothing, and queues what it changes.
     pub async fn report(
+        &self,
+        reported: &[Appointment],
+        max_attempts: i32,
+        now: Timestamp,
+    ) -> Result<Intake, StoreError> {
+        in_time(self.take_in(reported, max_attempts, now)).await
+    }
+
+    async fn take_in(
         &self,
         reported: &[Appointment],
         max_attempts: i32,

@@ -15,6 +15,7 @@ use tokio::sync::OwnedSemaphorePermit;
 
 use super::entity::{appointment, connection, job, lease, mapping};
 use super::open::commit;
+use super::patience::in_time;
 use super::sql::Sql;
 use super::{Job, Lease, Store, StoreError, handover, leases, tokens};
 use crate::domain::{
@@ -77,6 +78,13 @@ impl Store {
     /// Takes or keeps the lease and reads what is due. A lease that another node waits for is given
     /// up instead: between two rounds nothing is under way.
     pub async fn claim(&self, request: ClaimRequest) -> Result<Result<Claim, NoClaim>, StoreError> {
+        in_time(self.open_claim(request)).await
+    }
+
+    async fn open_claim(
+        &self,
+        request: ClaimRequest,
+    ) -> Result<Result<Claim, NoClaim>, StoreError> {
         let ClaimRequest {
             connection_id,
             node,
@@ -135,17 +143,20 @@ impl Store {
 impl Claim {
     /// Commits: these rows are being worked on, and these intents are durable.
     pub async fn commit(self, taken: &[JobId], intents: &[Mapping]) -> Result<(), StoreError> {
-        if !taken.is_empty() {
-            Sql::on(&self.tx)
-                .text("UPDATE calendar_sync_queue SET status = 'processing', started_at = ")
-                .value(self.now)
-                .text(" WHERE status = 'pending' AND id IN ")
-                .list(taken.iter().copied())
-                .execute(&self.tx)
-                .await?;
-        }
-        save_mappings(&self.tx, intents, self.now).await?;
-        commit(self.tx, Step::Claim).await
+        in_time(async {
+            if !taken.is_empty() {
+                Sql::on(&self.tx)
+                    .text("UPDATE calendar_sync_queue SET status = 'processing', started_at = ")
+                    .value(self.now)
+                    .text(" WHERE status = 'pending' AND id IN ")
+                    .list(taken.iter().copied())
+                    .execute(&self.tx)
+                    .await?;
+            }
+            save_mappings(&self.tx, intents, self.now).await?;
+            commit(self.tx, Step::Claim).await
+        })
+        .await
     }
 }
 

@@ -9,6 +9,7 @@ use sea_orm::{
 use super::enqueue::lock_leases;
 use super::entity::connection;
 use super::open::commit;
+use super::patience::in_time;
 use super::sql::{Sql, lock_coaches};
 use super::status::open_counts;
 use super::{Fence, Store, StoreError, leases};
@@ -44,15 +45,18 @@ impl Store {
 
     /// A connection that was not ended.
     pub async fn connection(&self, id: ConnectionId) -> Result<Option<ConnectionView>, StoreError> {
-        let Some(row) = connection::Entity::find_by_id(id)
-            .filter(connection::Column::Status.ne(ConnectionStatus::Disconnected))
-            .one(&self.read)
-            .await?
-        else {
-            return Ok(None);
-        };
-        let mut counts = open_counts(&self.read, &[id]).await?;
-        view(row, &mut counts).map(Some)
+        in_time(async {
+            let Some(row) = connection::Entity::find_by_id(id)
+                .filter(connection::Column::Status.ne(ConnectionStatus::Disconnected))
+                .one(&self.read)
+                .await?
+            else {
+                return Ok(None);
+            };
+            let mut counts = open_counts(&self.read, &[id]).await?;
+            view(row, &mut counts).map(Some)
+        })
+        .await
     }
 
     /// Connections that are set aside, the longest first.
@@ -80,26 +84,29 @@ impl Store {
         due_at: Option<Timestamp>,
         now: Timestamp,
     ) -> Result<(), StoreError> {
-        let id = fence.connection_id();
-        let tx = self.begin().await?;
-        let Some(before) = locked(&tx, id).await? else {
-            return Ok(());
-        };
-        leases::fence(&tx, fence).await?;
-        // What the coach ended or must repair is not ours to change.
-        match before.status {
-            ConnectionStatus::Disconnected | ConnectionStatus::NeedsReauth => return Ok(()),
-            ConnectionStatus::Active | ConnectionStatus::Quarantined => {}
-        }
-        set_status(&tx, id, status, reason, now).await?;
-        Sql::on(&tx)
-            .text("UPDATE connection_leases SET due_at = ")
-            .value(due_at)
-            .text(" WHERE connection_id = ")
-            .value(id)
-            .execute(&tx)
-            .await?;
-        commit(tx, Step::ConnectionStatus).await
+        in_time(async {
+            let id = fence.connection_id();
+            let tx = self.begin().await?;
+            let Some(before) = locked(&tx, id).await? else {
+                return Ok(());
+            };
+            leases::fence(&tx, fence).await?;
+            // What the coach ended or must repair is not ours to change.
+            match before.status {
+                ConnectionStatus::Disconnected | ConnectionStatus::NeedsReauth => return Ok(()),
+                ConnectionStatus::Active | ConnectionStatus::Quarantined => {}
+            }
+            set_status(&tx, id, status, reason, now).await?;
+            Sql::on(&tx)
+                .text("UPDATE connection_leases SET due_at = ")
+                .value(due_at)
+                .text(" WHERE connection_id = ")
+                .value(id)
+                .execute(&tx)
+                .await?;
+            commit(tx, Step::ConnectionStatus).await
+        })
+        .await
     }
 }
 

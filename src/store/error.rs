@@ -39,6 +39,12 @@ impl StoreError {
         Self::Inconsistent { table, column }
     }
 
+    /// It was given up because it took too long; whether it happened is unknown.
+    pub(crate) fn too_late() -> Self {
+        let reason = "the database did not answer in time".to_owned();
+        Self::Unavailable(DbErr::Conn(RuntimeErr::Internal(reason)))
+    }
+
     /// Whether the same operation may work a moment later.
     pub fn is_transient(&self) -> bool {
         match self {
@@ -94,10 +100,38 @@ fn may_pass(error: &DbErr) -> bool {
 fn is_passing_code(code: &str) -> bool {
     if code.len() == 5 {
         // Connection trouble, rollback (deadlock, serialization), resources, intervention, system
-        // error, read-only transaction after a failover.
-        return ["08", "40", "53", "57", "58"].contains(&&code[..2]) || code == "25006";
+        // error; a read-only transaction after a failover, a lock that was not to be had in time.
+        return ["08", "40", "53", "57", "58"].contains(&&code[..2])
+            || ["25006", "55P03"].contains(&code);
     }
     // The low byte is the primary code: busy, locked, read-only, I/O error, full, cannot open.
     code.parse::<u32>()
         .is_ok_and(|code| matches!(code & 0xff, 5 | 6 | 8 | 10 | 13 | 14))
+}
+
+#[cfg(test)]
+mod tests {
+    use sea_orm::ConnectionTrait;
+
+    use super::super::Store;
+    use crate::domain::SystemClock;
+
+    #[tokio::test]
+    async fn a_sqlite_file_that_only_reads_for_a_while_is_waited_for() {
+        let directory = tempfile::tempdir().expect("a directory");
+        let path = directory.path().join("test.db");
+        let url = format!("sqlite://{}?mode=rwc", path.display()).into();
+        let store = Store::open(&url).await.expect("opened");
+        store.migrate().await.expect("a schema");
+        let only_read = async |on: &str| {
+            let pragma = format!("PRAGMA query_only = {on}");
+            store.write.execute_unprepared(&pragma).await.expect("set");
+        };
+        let now = SystemClock::shared().now();
+        only_read("ON").await;
+        let refused = store.forget_sign_ins(now).await.expect_err("it only reads");
+        assert!(refused.is_transient(), "{refused:?}");
+        only_read("OFF").await;
+        store.forget_sign_ins(now).await.expect("it writes again");
+    }
 }

@@ -11,6 +11,7 @@ use sea_orm::{ConnectionTrait, DbBackend, EntityTrait, FromQueryResult, TryGetab
 
 use super::entity::lease;
 use super::handover::not_kept_for_another;
+use super::patience::in_time;
 use super::sql::Sql;
 use super::{Store, StoreError};
 use crate::domain::{ConnectionId, NodeId, Timestamp, Wait};
@@ -41,32 +42,43 @@ impl Store {
         now: Timestamp,
         limit: u64,
     ) -> Result<Vec<DueConnection>, StoreError> {
-        let sql = Sql::on(&self.read)
-            .text("SELECT connection_id, due_at FROM connection_leases WHERE due_at <= ")
-            .value(before)
-            .text(" AND (node IS NULL OR node = ")
-            .value(node)
-            .text(" OR expires_at < ");
-        let sql = lease_now(sql, now).text(")");
-        let sql = not_kept_for_another(sql, node, now)
-            .text(" ORDER BY due_at LIMIT ")
-            .value(i64::try_from(limit).unwrap_or(i64::MAX));
-        Ok(DueConnection::find_by_statement(sql.build())
-            .all(&self.read)
-            .await?)
+        in_time(async {
+            let sql = Sql::on(&self.read)
+                .text("SELECT connection_id, due_at FROM connection_leases WHERE due_at <= ")
+                .value(before)
+                .text(" AND (node IS NULL OR node = ")
+                .value(node)
+                .text(" OR expires_at < ");
+            let sql = lease_now(sql, now).text(")");
+            let sql = not_kept_for_another(sql, node, now)
+                .text(" ORDER BY due_at LIMIT ")
+                .value(i64::try_from(limit).unwrap_or(i64::MAX));
+            Ok(DueConnection::find_by_statement(sql.build())
+                .all(&self.read)
+                .await?)
+        })
+        .await
     }
 
-    /// Whether another node holds the lease of a connection that is due: it may be dead, and then its
-    /// work is free as soon as the lease ends.
+    /// Whether another node holds the lease of a connection that is due, or has one kept for it: it may
+    /// be dead, and then the work is free as soon as lease and wish have ended.
     pub async fn due_elsewhere(&self, node: NodeId, now: Timestamp) -> Result<bool, StoreError> {
-        let sql = Sql::on(&self.read)
-            .text("SELECT 1 FROM connection_leases WHERE due_at <= ")
-            .value(now)
-            .text(" AND node <> ")
-            .value(node)
-            .text(" AND expires_at >= ");
-        let statement = lease_now(sql, now).text(" LIMIT 1").build();
-        Ok(self.read.query_one_raw(statement).await?.is_some())
+        in_time(async {
+            let sql = Sql::on(&self.read)
+                .text("SELECT 1 FROM connection_leases WHERE due_at <= ")
+                .value(now)
+                .text(" AND node <> ")
+                .value(node)
+                .text(" AND expires_at >= ");
+            let sql = lease_now(sql, now)
+                .text(" UNION ALL SELECT 1 FROM connection_leases WHERE wanted_by IS NOT NULL AND wanted_by <> ")
+                .value(node)
+                .text(" AND wanted_until >= ");
+            let sql = lease_now(sql, now).text(" AND (node IS NULL OR expires_at < ");
+            let statement = lease_now(sql, now).text(") LIMIT 1").build();
+            Ok(self.read.query_one_raw(statement).await?.is_some())
+        })
+        .await
     }
 
     /// Prolongs every lease this node holds; answers how many.
@@ -76,6 +88,7 @@ impl Store {
         ttl: Duration,
         now: Timestamp,
     ) -> Result<u64, StoreError> {
+        in_time(async {
         let sql = Sql::on(&self.write).text("UPDATE connection_leases SET expires_at = ");
         let sql = later(sql, ttl, now)
             .text(" WHERE connection_id IN (SELECT connection_id FROM connection_leases WHERE node = ")
@@ -85,10 +98,12 @@ impl Store {
         let held = in_order(lease_now(sql, now)).execute(&self.write).await?;
         failpoint::after(Step::LeaseRenew)?;
         Ok(held)
+}).await
     }
 
     /// Gives one lease back, so that another node need not wait for its end.
     pub async fn release_lease(&self, lease: Lease) -> Result<(), StoreError> {
+        in_time(async {
         failpoint::before(Step::LeaseRelease)?;
         Sql::on(&self.write)
             .text("UPDATE connection_leases SET node = NULL, expires_at = NULL WHERE connection_id = ")
@@ -100,22 +115,26 @@ impl Store {
             .execute(&self.write)
             .await?;
         Ok(failpoint::after(Step::LeaseRelease)?)
+}).await
     }
 
     /// Gives back every lease of a node, or of every node: at the end of a drain, and at the start of
     /// the only daemon on a SQLite file, whose predecessor may have been killed.
     pub async fn release_leases(&self, node: Option<NodeId>) -> Result<(), StoreError> {
-        let sql = Sql::on(&self.write).text(
+        in_time(async {
+            let sql = Sql::on(&self.write).text(
             "UPDATE connection_leases SET node = NULL, expires_at = NULL WHERE connection_id IN \
              (SELECT connection_id FROM connection_leases WHERE node IS NOT NULL",
         );
-        let sql = match node {
-            Some(node) => sql.text(" AND node = ").value(node),
-            None => sql,
-        };
-        failpoint::before(Step::LeaseRelease)?;
-        in_order(sql).execute(&self.write).await?;
-        Ok(failpoint::after(Step::LeaseRelease)?)
+            let sql = match node {
+                Some(node) => sql.text(" AND node = ").value(node),
+                None => sql,
+            };
+            failpoint::before(Step::LeaseRelease)?;
+            in_order(sql).execute(&self.write).await?;
+            Ok(failpoint::after(Step::LeaseRelease)?)
+        })
+        .await
     }
 
     /// Takes or keeps the lease outside a claim, for a call that only reads at the provider. An owner
@@ -127,10 +146,13 @@ impl Store {
         ttl: Duration,
         now: Timestamp,
     ) -> Result<Option<Lease>, StoreError> {
-        failpoint::before(Step::LeaseTake)?;
-        let lease = acquire(&self.write, connection_id, node, ttl, now).await?;
-        failpoint::after(Step::LeaseTake)?;
-        Ok(lease)
+        in_time(async {
+            failpoint::before(Step::LeaseTake)?;
+            let lease = acquire(&self.write, connection_id, node, ttl, now).await?;
+            failpoint::after(Step::LeaseTake)?;
+            Ok(lease)
+        })
+        .await
     }
 
     /// Who holds which lease, for health.

@@ -36,11 +36,13 @@ mod leave;
 mod nodes;
 mod notify;
 mod open;
+mod patience;
 mod settings;
 mod settle;
 mod sign_ins;
 mod sql;
 mod status;
+mod time;
 mod tokens;
 mod waits;
 

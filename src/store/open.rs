@@ -6,22 +6,40 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use migration::{Migrator, MigratorTrait};
+use sea_orm::sqlx::postgres::PgPoolOptions;
 use sea_orm::sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqliteSynchronous};
+use sea_orm::sqlx::{self, Connection};
 use sea_orm::{
     ConnectOptions, ConnectionTrait, Database, DatabaseConnection, DatabaseTransaction, DbBackend,
-    SqliteTransactionMode, TransactionOptions, TransactionTrait,
+    DbErr, RuntimeErr, SqliteTransactionMode, Statement, TransactionOptions, TransactionTrait,
 };
 use secrecy::{ExposeSecret, SecretString};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use super::StoreError;
 use super::checkpoint::{Checkpoints, LAST_RESORT_PAGES};
+use super::patience::in_time;
 use crate::failpoint::{self, Step};
 
 /// How long a statement waits for another process that writes to the same SQLite file.
 const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
 /// How long a transaction waits for a connection of the pool before the caller is told to come back.
 const ACQUIRE_TIMEOUT: Duration = Duration::from_secs(5);
+/// How long PostgreSQL lets a statement wait for a lock, and a transaction for its next statement. By
+/// the server: one whose client is gone must neither queue for locks nor keep them. Set once connected,
+/// for poolers in between refuse such options at the start of a connection.
+const SET_TIMEOUTS: &str =
+    "SET lock_timeout = '4s'; SET idle_in_transaction_session_timeout = '5s'";
+/// But a migration takes as long as it takes, and so does the turn before.
+const UNSET_TIMEOUTS: &str =
+    "SET LOCAL lock_timeout = 0; SET LOCAL idle_in_transaction_session_timeout = 0";
+/// `on` where nothing can be written, as at a standby.
+const READ_ONLY: &str = "SHOW transaction_read_only";
+/// How long a connection that comes back to the pool may take to say that it is in order.
+const RETURN_TIMEOUT: Duration = Duration::from_secs(3);
+/// The age at which a connection is replaced, so that after a failover none stays long with a server
+/// that was demoted and only reads.
+const OLDEST_CONNECTION: Duration = Duration::from_secs(300);
 const SQLITE_READERS: u32 = 4;
 /// KiB of pages the writer keeps in memory. SQLite's own 2 MiB are fewer than the upper pages of the
 /// queue's indexes once a backlog is there, and every transaction would read them anew.
@@ -94,7 +112,7 @@ impl Store {
             };
             (read, write)
         } else {
-            let pool = Database::connect(options(url, POSTGRES_CONNECTIONS)).await?;
+            let pool = Database::connect(postgres(url)).await?;
             (pool.clone(), pool)
         };
         let checkpoints = sqlite_file(url).map(|_| Arc::new(Checkpoints::through(read.clone())));
@@ -130,6 +148,7 @@ impl Store {
             return Ok(None);
         }
         let turn = self.begin().await?;
+        turn.execute_unprepared(UNSET_TIMEOUTS).await?;
         turn.execute_unprepared(&format!("SELECT pg_advisory_xact_lock({MIGRATION_LOCK})"))
             .await?;
         Ok(Some(turn))
@@ -182,13 +201,30 @@ impl Store {
         Ok(rows.into_iter().map(|row| row.version).collect())
     }
 
-    /// Whether the database answers.
+    /// Whether the database answers, and on PostgreSQL whether it also writes.
     ///
     /// # Errors
     /// [`StoreError::Unavailable`] if not.
     pub async fn ping(&self) -> Result<(), StoreError> {
-        self.read.execute_unprepared("SELECT 1").await?;
-        Ok(())
+        if self.is_sqlite() {
+            return in_time(async {
+                self.read.execute_unprepared("SELECT 1").await?;
+                Ok(())
+            })
+            .await;
+        }
+        let ask = Statement::from_string(DbBackend::Postgres, READ_ONLY);
+        let row = in_time(async { Ok(self.read.query_one_raw(ask).await?) }).await?;
+        let answer = row
+            .map(|row| row.try_get_by_index::<String>(0))
+            .transpose()?;
+        if answer.as_deref() == Some("off") {
+            return Ok(());
+        }
+        let reason = "the database only reads for now".to_owned();
+        Err(StoreError::Unavailable(DbErr::Conn(RuntimeErr::Internal(
+            reason,
+        ))))
     }
 
     /// Ends both pools, letting transactions under way finish.
@@ -244,6 +280,33 @@ fn options(url: &SecretString, connections: u32) -> ConnectOptions {
     options
 }
 
+fn postgres(url: &SecretString) -> ConnectOptions {
+    let mut options = options(url, POSTGRES_CONNECTIONS);
+    options
+        .max_lifetime(OLDEST_CONNECTION)
+        .map_sqlx_postgres_pool_opts(|pool: PgPoolOptions| {
+            let pool = pool.after_connect(|connection, _| {
+                Box::pin(async move {
+                    sqlx::raw_sql(SET_TIMEOUTS).execute(connection).await?;
+                    Ok(())
+                })
+            });
+            // The pool asks whether the connection is in order, but without an end: one whose server
+            // is gone would keep its place in the pool. Nor does the pool mind one that only reads,
+            // because its server was demoted or was full: a new one may be better.
+            pool.after_release(|connection, _| {
+                Box::pin(async move {
+                    let ask = sqlx::query_scalar(READ_ONLY).fetch_one(connection);
+                    match tokio::time::timeout(RETURN_TIMEOUT, ask).await {
+                        Ok(answer) => answer.map(|read_only: String| read_only == "off"),
+                        Err(_) => Err(sqlx::Error::PoolTimedOut),
+                    }
+                })
+            })
+        });
+    options
+}
+
 fn sqlite(url: &SecretString, connections: u32, cache_kib: u32) -> ConnectOptions {
     let mut options = options(url, connections);
     options
@@ -253,6 +316,12 @@ fn sqlite(url: &SecretString, connections: u32, cache_kib: u32) -> ConnectOption
         .idle_timeout(None)
         .max_lifetime(None)
         .test_before_acquire(false)
+        // When a commit fails for want of room, SQLite has ended the transaction by itself, and the
+        // driver still counts it as open: what follows would be a part of a transaction that nobody
+        // ever commits, and be acknowledged all the same. Such a connection is replaced.
+        .map_sqlx_sqlite_before_acquire(|connection, _| {
+            Box::pin(async move { Ok(!connection.is_in_transaction()) })
+        })
         .map_sqlx_sqlite_opts(move |options: SqliteConnectOptions| {
             options
                 .pragma("cache_size", format!("-{cache_kib}"))
@@ -281,9 +350,9 @@ fn sqlite_file(url: &SecretString) -> Option<PathBuf> {
 fn lock_beside(mut path: PathBuf) -> Result<File, StoreError> {
     path.as_mut_os_string().push(".lock");
     let unavailable = |error: std::io::Error| {
-        StoreError::Unavailable(sea_orm::DbErr::Conn(sea_orm::RuntimeErr::Internal(
-            format!("the lock file beside the SQLite database cannot be used: {error}"),
-        )))
+        StoreError::Unavailable(DbErr::Conn(RuntimeErr::Internal(format!(
+            "the lock file beside the SQLite database cannot be used: {error}"
+        ))))
     };
     let file = File::create(path).map_err(unavailable)?;
     match file.try_lock() {

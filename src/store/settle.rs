@@ -6,6 +6,7 @@ use sea_orm::{ConnectionTrait, TryGetable};
 
 use super::enqueue::{Order, Pairs, enqueue};
 use super::open::commit;
+use super::patience::in_time;
 use super::sql::Sql;
 use super::{Fence, Lease, Store, StoreError, claim, erased, leases};
 use crate::domain::{
@@ -70,6 +71,10 @@ impl Store {
     /// [`StoreError::LeaseLost`] if another node acts for the connection by now: nothing is recorded,
     /// and that node will find out by itself what happened at the provider.
     pub async fn settle(&self, settled: Settled) -> Result<Option<Timestamp>, StoreError> {
+        in_time(self.record(settled)).await
+    }
+
+    async fn record(&self, settled: Settled) -> Result<Option<Timestamp>, StoreError> {
         let connection_id = settled.lease.connection_id;
         let now = settled.now;
         let _turn = self.round().await;

@@ -5,6 +5,7 @@
 use sea_orm::{ColumnTrait, EntityTrait, QueryFilter, QueryOrder, QuerySelect};
 
 use super::entity::connection;
+use super::patience::in_time;
 use super::sql::Sql;
 use super::{Store, StoreError};
 use crate::domain::{ConnectionId, Timestamp};
@@ -40,8 +41,11 @@ pub(super) fn of_row(row: &connection::Model) -> Option<StoredTokens> {
 
 impl Store {
     pub async fn tokens(&self, id: ConnectionId) -> Result<Option<StoredTokens>, StoreError> {
-        let row = connection::Entity::find_by_id(id).one(&self.read).await?;
-        Ok(row.as_ref().and_then(of_row))
+        in_time(async {
+            let row = connection::Entity::find_by_id(id).one(&self.read).await?;
+            Ok(row.as_ref().and_then(of_row))
+        })
+        .await
     }
 
     /// Stores refreshed tokens if nobody replaced them meanwhile; answers whether it did.
@@ -55,24 +59,27 @@ impl Store {
         tokens: &SealedTokens,
         now: Timestamp,
     ) -> Result<bool, StoreError> {
-        failpoint::before(Step::Tokens)?;
-        let changed = Sql::on(&self.write)
-            .text("UPDATE coach_calendar_connections SET access_token = ")
-            .value(tokens.access.as_str())
-            .text(", refresh_token = ")
-            .value(tokens.refresh.as_str())
-            .text(", access_token_expires_at = ")
-            .value(tokens.access_expires_at)
-            .text(", token_version = token_version + 1, updated_at = ")
-            .value(now)
-            .text(" WHERE status <> 'disconnected' AND id = ")
-            .value(id)
-            .text(" AND token_version = ")
-            .value(expected_version)
-            .execute(&self.write)
-            .await?;
-        failpoint::after(Step::Tokens)?;
-        Ok(changed == 1)
+        in_time(async {
+            failpoint::before(Step::Tokens)?;
+            let changed = Sql::on(&self.write)
+                .text("UPDATE coach_calendar_connections SET access_token = ")
+                .value(tokens.access.as_str())
+                .text(", refresh_token = ")
+                .value(tokens.refresh.as_str())
+                .text(", access_token_expires_at = ")
+                .value(tokens.access_expires_at)
+                .text(", token_version = token_version + 1, updated_at = ")
+                .value(now)
+                .text(" WHERE status <> 'disconnected' AND id = ")
+                .value(id)
+                .text(" AND token_version = ")
+                .value(expected_version)
+                .execute(&self.write)
+                .await?;
+            failpoint::after(Step::Tokens)?;
+            Ok(changed == 1)
+        })
+        .await
     }
 
     /// Stores the same tokens under another key, while a daemon may be refreshing them; answers

@@ -14,6 +14,7 @@ mod isolation;
 mod migrations;
 mod model;
 mod outage;
+mod planted;
 mod privacy;
 mod rate_limits;
 mod refresh_and_reauth;

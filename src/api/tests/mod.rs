@@ -5,6 +5,7 @@ mod appointments;
 mod connections;
 mod edge;
 mod fakes;
+mod fuzz;
 mod sign_in;
 
 use std::collections::BTreeMap;

@@ -12,6 +12,7 @@ use super::client::patiently;
 use super::desired::{Desired, Link};
 use super::every_point::{BETWEEN_NODES, Strike};
 use super::figures;
+use super::node::Node;
 use super::stage::{Plan, Stage};
 use crate::support::{COACH_EMAIL, Session, is_postgres};
 
@@ -61,12 +62,12 @@ async fn run(place: Place) {
             .await;
         desired.acknowledge(session.clone());
         let test = format!("connections/{id}/test");
-        for url in stage.nodes.iter().filter_map(|node| node.url()) {
+        for url in stage.nodes.iter().filter_map(Node::url) {
             // Whatever it answers: it may die of it.
             let _ = client.attempt_at(&url, Method::POST, &test, None).await;
         }
         let mut nodes = stage.nodes.iter();
-        nodes.any(|node| node.was_struck()).then_some(())
+        nodes.any(Node::was_struck).then_some(())
     })
     .await;
     stage.converges(&desired).await;

@@ -9,6 +9,12 @@
 //! | 2 refresh | `answer_lost::a_lost_answer_to_a_refresh_is_asked_for_again` |
 //! | 2, 10 rotated token lost | `answer_lost::a_lost_rotated_token_parks_the_connection_and_signing_in_again_catches_up` |
 //! | 2 code exchange | `answer_lost::a_lost_answer_while_signing_in_leaves_nothing_and_the_coach_tries_again` |
+//! | 4 cut off, away, hanging, slow | `on_postgres::connections_that_break_in_mid_work_lose_nothing`, `on_postgres::a_database_that_is_away_is_said_and_waited_for`, `on_postgres::a_database_that_hangs_keeps_nobody_waiting_for_ever`, `on_postgres::a_slow_database_is_only_slow` |
+//! | 4 locked, strict | `on_postgres::a_lock_that_another_session_holds_is_waited_for_and_then_the_caller_told`, `on_postgres::transactions_that_cannot_be_serialized_are_tried_again` |
+//! | 4 restarted, replaced by a copy | `on_postgres::a_database_that_is_restarted_is_found_again`, `on_postgres::after_a_failover_to_an_older_copy_events_are_adopted_and_not_doubled` |
+//! | 4 SQLite busy, locked by another process | `on_sqlite::a_file_that_another_process_writes_is_waited_for_and_then_the_caller_told` |
+//! | 5 no room | `disk_on_sqlite::a_full_disk_refuses_reports_loses_none_and_doubles_no_event` |
+//! | 5 only reading | `disk_on_postgres::a_database_that_only_reads_is_said_and_waited_for`, unit test of `store::error` |
 //! | 6 every form of `Retry-After` | `limits::every_form_of_a_limit_is_waited_out_and_costs_no_attempt` |
 //! | 6 limit of the whole project | `limits::a_limit_of_the_project_holds_for_all_its_accounts` |
 //! | 6 token endpoint | `limits::a_limited_token_endpoint_is_waited_for_and_parks_nobody` |
@@ -30,18 +36,42 @@
 //! | 10 token endpoint down | `tokens::work_goes_on_while_the_token_endpoint_is_down_and_the_access_is_good`, `tokens::work_goes_on_on_good_access_while_our_own_credentials_are_refused` |
 //! | 10 odd `expires_in` | `tokens::an_odd_lifetime_neither_storms_the_token_endpoint_nor_stops_the_work` |
 //! | 10 no new refresh token | `tokens::a_refresh_that_names_no_new_token_leaves_the_old_one_in_force` |
+//! | 11 clock set forward, back | `clocks::a_clock_that_is_set_back_an_hour_delays_nothing_by_an_hour`, `clocks::a_clock_that_is_set_forward_an_hour_only_means_new_tokens` |
+//! | 11 daylight saving | `clocks::nights_with_an_hour_less_or_more_change_no_time_and_no_wait` |
+//! | 11 clocks minutes apart | `clocks_on_postgres::nodes_whose_clocks_are_ten_minutes_apart_work_as_one` |
 //! | 12 hundred at once | `races::the_same_change_a_hundred_times_at_once_is_one_change` |
 //! | 12 delete overtakes create | `races::a_cancellation_that_overtakes_leaves_no_event`, `races::an_erasure_that_meets_a_create_on_its_way_leaves_no_event` |
 //! | 12 thousand edits | `races::a_thousand_edits_of_one_appointment_end_in_its_last_state_with_few_calls` |
+//! | 13 paused beyond its lease | `nodes_on_postgres::what_a_paused_node_writes_after_its_lease_is_refused` |
+//! | 13 cut from the database, from a provider | `nodes_on_postgres::a_node_without_its_database_stops_acting_and_another_takes_over`, `nodes_on_postgres::a_node_without_its_provider_holds_up_no_other_and_catches_up` |
 //! | 14 poison appointment | `poison::an_appointment_that_is_always_refused_fails_alone_and_says_why`, `poison::an_appointment_that_is_always_in_trouble_delays_and_repeats_no_other` |
 //! | 14 poison connection | unit tests of `connections`: `a_worker_that_panics_each_time_is_set_aside_and_comes_back_by_itself` |
+//! | 16 damaged, swapped; key missing | `secrets::tokens_that_do_not_open_set_their_connection_aside_until_they_are_mended`; `tokens_at_rest` |
+//! | 17 idle and dripping sockets | `abuse::idle_and_dripping_sockets_keep_nobody_out`, unit tests of `server` |
+//! | 17 bodies, nesting, headers, many at once | `abuse::bodies_and_heads_without_measure_are_refused_in_bounded_memory` |
+//! | 18 | `machine::without_descriptors_it_goes_on_and_with_them_it_is_whole_again`, `machine::with_too_little_memory_it_holds_or_dies_and_has_lost_nothing` |
+//! | 19 | unit tests of `connections`: `storms` |
+//!
+//! Modules whose names say `on_postgres` or `on_sqlite` need that database: `tests/run` leaves them
+//! out of the other run by name, and run all the same they fail rather than pass without having run.
 
+mod abuse;
 mod answer_lost;
 mod bad_answers;
 mod batches;
 mod case;
+mod clocks;
+mod clocks_on_postgres;
+mod disk_on_postgres;
+mod disk_on_sqlite;
 mod limits;
+mod machine;
+mod nodes_on_postgres;
+mod on_postgres;
+mod on_sqlite;
+mod platform;
 mod poison;
 mod races;
+mod secrets;
 mod statuses;
 mod tokens;

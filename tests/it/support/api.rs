@@ -96,6 +96,16 @@ impl Api {
         self.send(Method::POST, path, body).await
     }
 
+    /// The status, if there is an answer at all: whoever is asked may die.
+    pub(crate) async fn try_post(&self, path: &str, body: &Value) -> Option<u16> {
+        let answer = self.request(Method::POST, path).json(body).send().await;
+        Some(answer.ok()?.status().as_u16())
+    }
+
+    pub(crate) fn token(&self) -> &str {
+        self.token.as_deref().unwrap_or_default()
+    }
+
     pub(crate) async fn delete(&self, path: &str) -> Reply {
         self.send(Method::DELETE, path, None).await
     }

@@ -30,6 +30,8 @@ pub(crate) struct Setup {
     settings: BTreeMap<&'static str, String>,
     simulator: SimulatorConfig,
     clock: Option<Arc<ManualClock>>,
+    host_clock: Option<Arc<dyn Clock>>,
+    database: Option<TestDatabase>,
     call_timeout: Option<Duration>,
 }
 
@@ -50,6 +52,17 @@ impl Setup {
         self
     }
 
+    /// On a host whose clock is this one.
+    pub(crate) fn clock(mut self, clock: Arc<dyn Clock>) -> Self {
+        self.host_clock = Some(clock);
+        self
+    }
+
+    pub(crate) fn on(mut self, database: TestDatabase) -> Self {
+        self.database = Some(database);
+        self
+    }
+
     /// Calls to providers are given up after this long.
     pub(crate) fn calls_last_at_most(mut self, timeout: Duration) -> Self {
         self.call_timeout = Some(timeout);
@@ -62,14 +75,18 @@ impl Setup {
     }
 
     pub(crate) async fn start(self) -> TestDaemon {
-        let clock: Arc<dyn Clock> = match &self.clock {
+        let right: Arc<dyn Clock> = match &self.clock {
             Some(manual) => manual.clone(),
             None => SystemClock::shared(),
         };
-        let simulator = Simulator::start(self.simulator, clock.clone(), Arc::new(SystemEntropy))
+        let clock = self.host_clock.unwrap_or_else(|| right.clone());
+        let simulator = Simulator::start(self.simulator, right, Arc::new(SystemEntropy))
             .await
             .expect("the simulator starts");
-        let database = TestDatabase::create().await;
+        let database = match self.database {
+            Some(database) => database,
+            None => TestDatabase::create().await,
+        };
         let mut settings = settings(&simulator, &database);
         settings.extend(self.settings);
         if let Ok(filter) = std::env::var("RUST_LOG") {
@@ -202,17 +219,14 @@ pub(crate) struct Node(Process);
 
 impl Node {
     pub(crate) fn service(&self, first: &TestDaemon) -> Api {
-        self.speaking_as(first.service())
+        // Also while the first one is stopped.
+        first.service_at(self.0.url.clone())
     }
 
     pub(crate) fn admin(&self, first: &TestDaemon) -> Api {
-        self.speaking_as(first.admin())
-    }
-
-    fn speaking_as(&self, api: Api) -> Api {
         Api {
             daemon: self.0.url.clone(),
-            ..api
+            ..first.admin()
         }
     }
 }
@@ -241,6 +255,16 @@ impl TestDaemon {
 
     pub(crate) fn now(&self) -> Timestamp {
         self.surroundings.clock.now()
+    }
+
+    /// Sets the wall clock alone, forward or back. Only with a manual clock.
+    pub(crate) fn set_clock(&self, by: TimeDelta) {
+        let clock = self.manual_clock.as_ref().expect("a manual clock");
+        clock.jump_to(clock.now() + by);
+    }
+
+    pub(crate) fn setting(&self, name: &str) -> &str {
+        &self.settings[name]
     }
 
     /// Lets time pass. Only with a manual clock.
@@ -287,6 +311,30 @@ impl TestDaemon {
         self.start_again().await;
     }
 
+    /// Another daemon on the same database, with settings changed, on a host with its own clock.
+    pub(crate) async fn node_with(
+        &self,
+        changed: &[(&'static str, &str)],
+        clock: &Arc<dyn Clock>,
+    ) -> Node {
+        let mut settings = self.settings.clone();
+        settings.extend(
+            changed
+                .iter()
+                .map(|(name, value)| (*name, (*value).to_owned())),
+        );
+        let surroundings = Surroundings {
+            clock: clock.clone(),
+            ..self.surroundings.clone()
+        };
+        let started = Process::start(&settings, &surroundings).await;
+        Node(started.expect("the second daemon starts"))
+    }
+
+    pub(super) fn settings(&self) -> &BTreeMap<&'static str, String> {
+        &self.settings
+    }
+
     /// Another daemon on the same database.
     pub(crate) async fn second_node(&self) -> Result<Node, StartError> {
         self.second_node_with(&[]).await
@@ -324,7 +372,17 @@ impl TestDaemon {
         self.api(None)
     }
 
+    /// The booking platform, speaking to a daemon elsewhere.
+    pub(super) fn service_at(&self, daemon: Url) -> Api {
+        let caller = Caller::new(Role::Service, "booking").expect("a caller");
+        self.api_at(daemon, Some(caller))
+    }
+
     fn api(&self, caller: Option<Caller>) -> Api {
+        self.api_at(self.url(), caller)
+    }
+
+    fn api_at(&self, daemon: Url, caller: Option<Caller>) -> Api {
         let signer = Signer::new(&JWT_SECRET.into(), Realm::default());
         let lifetime = Duration::from_secs(100 * 24 * 3600);
         let token = caller.map(|caller| {
@@ -333,7 +391,7 @@ impl TestDaemon {
         });
         Api {
             http: self.http.clone(),
-            daemon: self.url(),
+            daemon,
             token,
         }
     }

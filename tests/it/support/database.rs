@@ -2,7 +2,10 @@
 
 use std::sync::atomic::{AtomicU32, Ordering};
 
-use sea_orm::{ConnectionTrait, Database, Statement};
+use sea_orm::{
+    ConnectionTrait, Database, DatabaseTransaction, SqliteTransactionMode, Statement,
+    TransactionOptions, TransactionTrait,
+};
 
 /// Whether this run is on PostgreSQL. Without `TEST_DATABASE`: SQLite, which needs nothing.
 pub(crate) fn is_postgres() -> bool {
@@ -10,6 +13,26 @@ pub(crate) fn is_postgres() -> bool {
         Ok("postgres") => true,
         Ok("sqlite") | Err(_) => false,
         Ok(other) => panic!("TEST_DATABASE is sqlite or postgres, not {other}"),
+    }
+}
+
+/// For stories of PostgreSQL's own: on SQLite they are left out by name, and fail if run all the same.
+pub(crate) fn needs_postgres() {
+    assert!(is_postgres(), "this story needs TEST_DATABASE=postgres");
+}
+
+/// For stories of SQLite's own, likewise.
+pub(crate) fn needs_sqlite() {
+    assert!(!is_postgres(), "this story needs TEST_DATABASE=sqlite");
+}
+
+/// A transaction that stays open, and what it has locked.
+#[derive(Debug)]
+pub(crate) struct Held(DatabaseTransaction);
+
+impl Held {
+    pub(crate) async fn let_go(self) {
+        self.0.rollback().await.expect("rolled back");
     }
 }
 
@@ -25,9 +48,14 @@ impl TestDatabase {
         if !is_postgres() {
             return Self::Sqlite(tempfile::tempdir().expect("a directory"));
         }
-        static COUNT: AtomicU32 = AtomicU32::new(0);
         let server = std::env::var("TEST_POSTGRES_URL")
             .expect("TEST_POSTGRES_URL names a server for these tests; tests/run starts one");
+        Self::on_server(server).await
+    }
+
+    /// On this PostgreSQL server.
+    pub(crate) async fn on_server(server: String) -> Self {
+        static COUNT: AtomicU32 = AtomicU32::new(0);
         let count = COUNT.fetch_add(1, Ordering::Relaxed);
         let name = format!("calendar_test_{}_{count}", std::process::id());
         command(&server, &format!("CREATE DATABASE {name}")).await;
@@ -55,6 +83,26 @@ impl TestDatabase {
         rows.iter()
             .map(|row| row.try_get_by_index(column).expect("a text"))
             .collect()
+    }
+
+    /// Its name on the server.
+    pub(crate) fn name(&self) -> &str {
+        match self {
+            Self::Sqlite(_) => panic!("a file has no server"),
+            Self::Postgres { name, .. } => name,
+        }
+    }
+
+    /// Statements in another session, whose transaction stays open.
+    pub(crate) async fn hold(&self, statements: &str) -> Held {
+        let connection = Database::connect(self.url()).await.expect("it answers");
+        let options = TransactionOptions {
+            sqlite_transaction_mode: Some(SqliteTransactionMode::Immediate),
+            ..TransactionOptions::default()
+        };
+        let open = connection.begin_with_options(options).await.expect("begun");
+        open.execute_unprepared(statements).await.expect("it obeys");
+        Held(open)
     }
 
     /// Statements beside the daemon's own.

@@ -4,17 +4,23 @@
 
 mod api;
 mod calendar;
+mod cluster;
 mod daemon;
 mod database;
 mod deaf;
+mod proxy;
+mod real;
 mod session;
 mod sign_in;
 
 pub(crate) use api::{Api, Reply};
 pub(crate) use calendar::COACH_EMAIL;
+pub(crate) use cluster::Cluster;
 pub(crate) use daemon::{JWT_SECRET, Node, PUBLIC_URL, Setup, TestDaemon, settings};
-pub(crate) use database::{TestDatabase, is_postgres};
+pub(crate) use database::{TestDatabase, is_postgres, needs_postgres, needs_sqlite};
 pub(crate) use deaf::DeafProxy;
+pub(crate) use proxy::Proxy;
+pub(crate) use real::RealDaemon;
 pub(crate) use session::Session;
 pub(crate) use sign_in::{Browser, Consent, parameter};
 

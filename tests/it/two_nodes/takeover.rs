@@ -45,6 +45,36 @@ async fn a_killed_nodes_work_is_taken_over_when_its_lease_ends() {
 }
 
 #[tokio::test]
+async fn what_is_kept_for_a_node_that_died_waiting_is_done_when_its_wish_ends() {
+    let Some((mut first, second)) = two_nodes(Setup::default()).await else {
+        return;
+    };
+    let coach = Uuid::new_v4();
+    let id = first.connect(GOOGLE, coach, COACH_EMAIL).await;
+    first.service().settled(id).await;
+    let hang = first.fail(FaultRule::always(FaultEffect::Hang).at(CallKind::Create));
+    let session = Session::tomorrow(coach, first.now());
+    first.service().report(&session).await;
+    until("it was tried", || {
+        first.calendars.call_count(GOOGLE, CallKind::Create) > 0
+    })
+    .await;
+    // Both die, and the wish of the second outlasts the lease of the first.
+    let waiting = node_id(&second.admin(&first)).await;
+    first.kill();
+    drop(second);
+    let wish = format!(
+        "UPDATE connection_leases SET wanted_by = '{waiting}', \
+         wanted_until = clock_timestamp() + interval '5 seconds'"
+    );
+    first.database.run(&wish).await;
+    first.calendars.remove_fault(hang);
+    first.start_again().await;
+    first.event(GOOGLE, COACH_EMAIL, session.id, |_| true).await;
+    assert_eq!(first.creates(GOOGLE), 1);
+}
+
+#[tokio::test]
 async fn a_node_that_drains_leaves_its_work_to_the_other_at_once() {
     // Nothing here can be waited for: leases last longer than the test.
     let patient = Setup::default()

@@ -1,6 +1,7 @@
 //! Scripts played against written answers: which calls leave, and how the change ends.
 
 use chrono::DateTime;
+use proptest::prelude::*;
 use reqwest::StatusCode;
 use reqwest::header::HeaderMap;
 use serde_json::{Value, json};
@@ -373,4 +374,32 @@ fn a_success_that_is_not_an_event_leaves_the_outcome_open() {
         result.expect_err("a failure").code(),
         FailureCode::BadAnswer
     );
+}
+
+/// More calls than any change needs, whatever is answered.
+const MOST_CALLS: usize = 12;
+
+proptest! {
+    #[test]
+    fn no_answers_make_a_change_panic_or_go_on_for_ever(
+        change in prop::sample::select(vec![create(), Change::Delete { target: target(None) }, update(None, Parts::ALL), update(Some("\"1\""), SCHEDULE), verify(None), verify(Some("\"1\""))]),
+        answers in prop::collection::vec(crate::provider::hostile::answer(), MOST_CALLS),
+    ) {
+        let endpoints = GoogleEndpoints {
+            api: "http://google.test".parse().expect("an address"),
+            userinfo: "http://google.test/me".parse().expect("an address"),
+        };
+        let mut step = ChangeScript::start(&endpoints, &change);
+        for answer in &answers {
+            match step {
+                Step::Call(call, script) => {
+                    prop_assert!(call.url.host_str().is_some_and(|host| host.ends_with(".test")));
+                    prop_assert_ne!(call.url.host_str(), Some("evil.test"));
+                    step = script.read(answer, DateTime::UNIX_EPOCH);
+                }
+                Step::End(_) => return Ok(()),
+            }
+        }
+        prop_assert!(matches!(step, Step::End(_)), "it goes on for ever");
+    }
 }

@@ -1,6 +1,7 @@
 //! Scripts played against written answers: which calls leave, and how the change ends.
 
 use chrono::DateTime;
+use proptest::prelude::*;
 use reqwest::StatusCode;
 use reqwest::header::HeaderMap;
 use serde_json::{Value, json};
@@ -397,5 +398,33 @@ fn a_search_is_followed_to_its_end_and_never_elsewhere() {
             result.expect_err("a failure").code(),
             FailureCode::BadAnswer
         );
+    }
+}
+
+/// More calls than any change needs, whatever is answered.
+const MOST_CALLS: usize = 12;
+
+proptest! {
+    #[test]
+    fn no_answers_make_a_change_panic_or_go_on_for_ever(
+        change in prop::sample::select(vec![create(false), create(true), update(None, Parts::ALL), update(Some("*"), TEXT), verify("*"), delete(Some("e1")), delete(None)]),
+        answers in prop::collection::vec(crate::provider::hostile::answer(), MOST_CALLS),
+    ) {
+        let endpoints = GraphEndpoints {
+            graph: "http://graph.test/v1.0".parse().expect("an address"),
+            concurrency_per_mailbox: 4,
+        };
+        let mut step = ChangeScript::start(&endpoints, &change);
+        for answer in &answers {
+            match step {
+                Step::Call(call, script) => {
+                    prop_assert!(call.url.host_str().is_some_and(|host| host.ends_with(".test")));
+                    prop_assert_ne!(call.url.host_str(), Some("evil.test"));
+                    step = script.read(answer, DateTime::UNIX_EPOCH);
+                }
+                Step::End(_) => return Ok(()),
+            }
+        }
+        prop_assert!(matches!(step, Step::End(_)), "it goes on for ever");
     }
 }

@@ -1,0 +1,124 @@
+//! Mistakes that systems of this kind have made, and the test that fails for each.
+//!
+//! Each was planted in the code, and the named tests were seen to fail with it and to pass without it.
+//! `it::` is this binary; all others are unit tests. Those of `it::two_nodes` need PostgreSQL.
+//!
+//! | Mistake | Fails |
+//! |---|---|
+//! | **What is planned** | |
+//! | A change of the end alone is not noticed | `domain::content::tests::every_field_that_changes_changes_its_part_and_no_other` |
+//! | An hour is lost in the hour that autumn repeats | `it::zones::instants_are_exact_in_both_calendars_also_around_clock_changes` |
+//! | A cancellation is lost while automatic updates are off | `it::switches::without_automatic_updates_changes_and_cancellations_wait_for_sync_now` |
+//! | The mapping of a deleted event keeps it from being made again | `it::create_move_cancel::an_event_the_coach_deleted_comes_back_with_the_next_change` |
+//! | A deleted event is believed to be there, as nobody looks | `it::create_move_cancel::an_event_the_coach_deleted_comes_back_with_sync_now` |
+//! | Client details get out with the switch off | `plan::content::tests::with_details_off_no_template_lets_client_data_through`, `it::privacy::nothing_of_the_client_leaves_by_default` |
+//! | The client is invited with the switch off | `plan::content::tests::with_details_off_the_event_is_generic`, `it::privacy::nothing_of_the_client_leaves_by_default` |
+//! | Details stay in events after the switch went off | `plan::tests::no_event_shows_details_once_they_are_switched_off`, `it::privacy::details_come_with_the_switch_and_go_with_it_whatever_the_other_switches_say` |
+//! | Events stay in the calendar that is no longer the target | `it::backfill::another_target_calendar_takes_the_events_that_are_not_over` |
+//! | An appointment's former coach keeps its event | `it::create_move_cancel::an_appointment_given_to_another_coach_changes_calendars` |
+//! | A change taken back while its answer is lost is taken for never made | `it::restart_in_mid_work::a_change_taken_back_while_its_answer_is_lost_is_taken_back_in_the_calendar` |
+//! | A create of unknown outcome is made anew | `it::restart_in_mid_work::killed_between_a_call_and_its_record_it_finds_its_events_again`, `it::faults::answer_lost::a_lost_answer_to_a_create_update_or_delete_leaves_one_event_or_none` |
+//! | A backfill brings in what is over | `it::backfill::a_first_connect_brings_in_what_is_confirmed_and_not_over` |
+//! | **What is stored** | |
+//! | The mapping is not written when a round is settled | `it::coach_edits_survive::what_the_coach_wrote_into_our_fields_stays_until_something_of_ours_changes` |
+//! | What a call is about to do is not durable before it leaves | `it::restart_in_mid_work::killed_between_a_call_and_its_record_it_finds_its_events_again` |
+//! | A job that was under way in a crash is never taken up again | `connections::tests::a_crash_is_followed_by_a_restart_that_takes_up_the_work`, `it::restart_in_mid_work::killed_between_a_call_and_its_record_it_finds_its_events_again` |
+//! | A change is dropped while an earlier one is under way | `it::intake::many_changes_of_one_appointment_end_in_the_last`, `it::faults::races::a_cancellation_that_overtakes_leaves_no_event` |
+//! | A finished job ends the one queued behind it, too | `it::faults::races::a_thousand_edits_of_one_appointment_end_in_its_last_state_with_few_calls` |
+//! | A node that lost its lease records its round all the same | `it::two_nodes::takeover::a_node_whose_lease_was_taken_over_records_nothing`, `it::two_nodes::handover::disconnecting_at_one_node_ends_the_round_of_the_other` |
+//! | A settled connection forgets what it has still to do | `it::restart_in_mid_work::a_backlog_survives_restarts_and_kills`, `it::restart_in_mid_work::what_was_acknowledged_while_the_provider_was_down_is_carried_after_a_restart` |
+//! | An erased appointment is kept | `it::privacy::an_erasure_that_two_calendars_settle_at_once_is_complete` |
+//! | Of a batch with a bad appointment the good ones are taken | `it::intake::a_batch_with_one_bad_appointment_is_refused_whole_and_says_where` |
+//! | An older revision overwrites a newer one | `api::tests::appointments::a_report_creates_then_changes_then_is_stale`, `it::intake::an_older_revision_changes_nothing` |
+//! | A report that changes nothing is work | `it::intake::what_did_not_change_calls_no_provider` |
+//! | A disconnected calendar's tokens are kept | `it::disconnect::a_disconnected_calendar_keeps_its_events_and_we_keep_no_token` |
+//! | **When it is tried again** | |
+//! | `Retry-After` is ignored | `provider::http::tests::a_wait_that_is_over_already_is_none`, `provider::google::failure::tests::slow_limits_wait_for_hours_and_an_overloaded_server_for_what_it_asks` |
+//! | Being limited costs an attempt | `it::rate_limits::being_limited_costs_no_attempt_and_is_waited_out` |
+//! | An outage takes a job's last attempt | `plan::retry::tests::an_outage_takes_no_last_attempt_and_delays_nothing_beyond_its_end` |
+//! | Work that always fails is tried for ever | `it::retries::after_the_last_attempt_a_job_has_failed_and_can_be_replayed` |
+//! | What is refused for good is tried again | `it::retries::what_a_provider_refuses_for_good_is_not_tried_again` |
+//! | One connection in trouble pauses all others | `connections::gate::tests::one_connection_never_shuts_the_gate_and_neither_do_failures_days_apart` |
+//! | A connection's breaker never closes again | `plan::breaker::tests::one_success_lets_full_batches_through_again` |
+//! | A provider's gate never opens again | `connections::gate::tests::the_first_sensible_answer_opens_it_once` |
+//! | A worker's panic takes the actor tree along | `connections::tests::a_worker_that_panics_each_time_is_set_aside_and_comes_back_by_itself` |
+//! | **Tokens** | |
+//! | A token that is refused parks its connection without a refresh | `it::refresh_and_reauth::a_token_refused_before_its_time_is_replaced_without_anyone_noticing` |
+//! | No token is refreshed ahead of its end | `it::refresh_and_reauth::tokens_are_refreshed_ahead_of_their_end_also_when_they_rotate` |
+//! | A rotated refresh token is not stored | `it::refresh_and_reauth::tokens_are_refreshed_ahead_of_their_end_also_when_they_rotate` |
+//! | A late refresh overwrites the tokens of a newer sign-in | `connections::tests::ownership::a_refresh_that_ends_after_a_new_sign_in_replaces_nothing` |
+//! | Trouble while refreshing stops work that has a good token | `it::faults::tokens::work_goes_on_while_the_token_endpoint_is_down_and_the_access_is_good` |
+//! | A refused grant drops what is queued | `it::refresh_and_reauth::a_revoked_grant_parks_the_connection_and_signing_in_again_catches_up` |
+//! | **Nodes** | |
+//! | A lease is not renewed while its work goes on | `connections::tests::ownership::a_lease_is_nobody_elses_while_it_is_renewed_and_anybodys_afterwards` |
+//! | A lease is taken from a node that holds it | `connections::tests::ownership::a_lease_is_nobody_elses_while_it_is_renewed_and_anybodys_afterwards`, `it::two_nodes::handover::health_names_the_owner_of_what_is_elsewhere` |
+//! | A process that was stopped goes on after its lease has ended | `connections::context::tests::a_call_takes_no_step_after_a_pause_that_was_longer_than_the_lease` |
+//! | Every node uses the whole quota | `plan::share::tests::all_parts_together_are_never_more_than_the_whole` |
+//! | Work that one node takes in is not told to its owner | `it::two_nodes::wakeups::what_one_node_takes_in_its_owner_carries_at_once` |
+//! | **Providers** | |
+//! | A create that was made before is a failure (409) | `provider::google::change::tests::a_create_that_landed_before_is_adopted_with_the_content_asked_for_now`, `provider::microsoft::change::tests::a_known_transaction_leads_to_its_event_or_to_the_next_generation` |
+//! | A create after a lost answer does not look first | `provider::microsoft::change::tests::a_create_takes_one_call_and_one_after_a_lost_answer_searches_first` |
+//! | The event's id is left to the provider | `provider::google::convert::tests::a_new_event_carries_our_id_our_marks_and_text_that_stays_text` |
+//! | An update overwrites the coach's edit (no `If-Match`) | `provider::google::change::tests::an_update_of_a_known_version_is_one_conditional_patch_of_what_changed`, `provider::microsoft::change::tests::an_update_of_a_known_version_is_one_conditional_patch_of_what_changed` |
+//! | An update drops the coach's guests | `provider::guests::tests::foreign_guests_stay_and_our_former_guest_goes`, `it::coach_edits_survive::colour_reminders_meeting_guests_and_answers_survive_every_update` |
+//! | A former client stays on the guest list | `provider::guests::tests::foreign_guests_stay_and_our_former_guest_goes` |
+//! | Guests are mailed | `provider::google::batch::tests::a_batch_names_each_call_by_its_path_and_carries_condition_and_body` |
+//! | Deleting what is gone is a failure (404) | `provider::google::change::tests::a_delete_is_done_whether_or_not_the_event_was_there`, `provider::microsoft::change::tests::a_create_that_landed_before_is_adopted_and_doubles_of_it_are_removed` |
+//! | Updating what is gone is refused for good (410) | `provider::google::change::tests::an_update_of_an_event_that_left_no_trace_asks_for_the_next_generation`, `provider::microsoft::change::tests::an_update_of_an_event_that_left_no_trace_asks_for_the_next_generation` |
+//! | A batch's parts are matched by position | `provider::google::batch::tests::parts_find_their_calls_in_any_order_and_missing_ones_are_missing`, `provider::microsoft::batch::tests::items_find_their_calls_in_any_order_and_odd_ones_are_missing` |
+//! | A missing part of a batch is taken for a success | `it::faults::batches::parts_that_are_missing_extra_twice_or_in_any_order_are_settled_one_by_one` |
+//! | An answer is read however large it is | `provider::http::tests::an_endless_answer_is_read_to_the_limit_and_no_further` |
+//! | A redirect is followed, token and all | `provider::http::tests::a_redirect_is_an_answer_and_no_order` |
+//! | A client's text becomes markup | `provider::google::convert::tests::no_text_survives_as_markup` |
+//! | **Who may do what** | |
+//! | A sign-in's state works twice | `api::tests::sign_in::a_state_works_once_in_its_own_browser_and_for_ten_minutes` |
+//! | A sign-in may end in another browser | `api::tests::sign_in::a_state_works_once_in_its_own_browser_and_for_ten_minutes` |
+//! | A sign-in's state works for ever | `api::tests::sign_in::a_state_works_once_in_its_own_browser_and_for_ten_minutes` |
+//! | A sign-in without the calendar's scope is a connection | `oauth::scopes::tests::an_unticked_calendar_box_is_missing` |
+//! | A sealed token opens in another row | `security::sealed::tests::a_secret_moved_to_another_row_column_or_table_does_not_open` |
+//! | A coach sees another's connection | `api::tests::connections::anothers_connection_looks_like_none` |
+//! | A coach is told that another's connection exists (403) | `api::tests::connections::anothers_connection_looks_like_none` |
+
+use std::fs;
+use std::path::Path;
+
+/// Whether the file of one of the path's modules holds a test of this name.
+fn is_there(path: &str) -> bool {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let (sources, path) = match path.strip_prefix("it::") {
+        Some(path) => (root.join("tests/it"), path),
+        None => (root.join("src"), path),
+    };
+    let mut modules: Vec<&str> = path.split("::").collect();
+    let Some(name) = modules.pop() else {
+        return false;
+    };
+    let declared = format!("fn {name}(");
+    // Its own file's, unless the last module is inside that of the one before.
+    let files = [modules.len(), modules.len().saturating_sub(1)].map(|depth| {
+        let module = sources.join(modules[..depth].join("/"));
+        [module.with_extension("rs"), module.join("mod.rs")]
+    });
+    files.iter().flatten().any(|file| {
+        let text = fs::read_to_string(file).unwrap_or_default();
+        let before = text.split_once(&declared).map(|(before, _)| before);
+        before.is_some_and(|before| {
+            let attributes = before.rsplit("\n\n").next().unwrap_or_default();
+            attributes.contains("#[test]") || attributes.contains("#[tokio::test")
+        })
+    })
+}
+
+#[test]
+fn every_test_that_is_named_exists() {
+    let rows = include_str!("planted.rs")
+        .lines()
+        .filter_map(|line| line.strip_prefix("//! | ")?.strip_suffix(" |"));
+    let named: Vec<&str> = rows
+        .flat_map(|row| row.split('`').skip(1).step_by(2))
+        .filter(|text| text.contains("::"))
+        .collect();
+    assert!(named.len() > 60, "the list is read: {}", named.len());
+    let missing: Vec<&str> = named.into_iter().filter(|path| !is_there(path)).collect();
+    assert!(missing.is_empty(), "{missing:#?}");
+}
