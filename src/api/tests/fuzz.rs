@@ -16,7 +16,7 @@ const SOON: Duration = Duration::from_secs(5);
 /// Runs `check` on many values, all against one control plane.
 fn try_many<S: Strategy>(
     strategy: &S,
-    check: impl AsyncFn(&Bench, S::Value) -> Result<(), TestCaseError>,
+    check: &impl AsyncFn(&Bench, S::Value) -> Result<(), TestCaseError>,
 ) {
     let runtime = tokio::runtime::Runtime::new().expect("a runtime");
     let bench = runtime.block_on(Bench::start());
@@ -86,7 +86,7 @@ fn cookie() -> impl Strategy<Value = String> {
 
 #[test]
 fn the_callback_sends_every_browser_back_whatever_it_brings() {
-    try_many(&(query(), cookie()), async |bench, (query, cookie)| {
+    try_many(&(query(), cookie()), &async |bench, (query, cookie)| {
         // What no browser can put into an address does not get as far as us.
         let address = format!("{BASE_PATH}/callback?{query}");
         prop_assume!(address.parse::<poem::http::Uri>().is_ok());
@@ -206,7 +206,7 @@ fn no_body_is_answered_with_a_failure_of_ours() {
         1 => prop::collection::vec(any::<u8>(), 0..80),
         1 => (1_usize..20_000).prop_map(|depth| "[".repeat(depth).into_bytes()),
     ];
-    try_many(&(routes, body), async |bench, ((method, path), body)| {
+    try_many(&(routes, body), &async |bench, ((method, path), body)| {
         answers(bench, method, &path, body).await
     });
 }

@@ -212,7 +212,7 @@ impl Slot {
             meeting_url: [None, Some("https://meet.example.com/1")][place / 4 % 2],
             ..Session::tomorrow(coach, now).moved(day)
         };
-        session.revision = (place % 3 != 0).then_some(1);
+        session.revision = (!place.is_multiple_of(3)).then_some(1);
         Self {
             first_start: session.starts_at,
             session,
