@@ -116,7 +116,7 @@ mod tests {
         let body = json!({
             "coach_id": "3e2434e3-7af0-47bc-88d6-af57da711448", "status": "confirmed",
             "starts_at": "2027-01-07T10:00:00Z", "ends_at": "2027-01-07T11:00:00Z",
-            "time_zone": "UTC",
+            "time_zone": "UTC", "client": {"name": "Ada", "email": "ada@example.com"},
         });
         let change = Change {
             id: AppointmentId(uuid::Uuid::nil()),
