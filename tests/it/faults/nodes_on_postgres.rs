@@ -142,7 +142,11 @@ async fn a_node_without_its_provider_holds_up_no_other_and_catches_up() {
     let email = "other@example.com";
     for provider in ProviderKind::ALL {
         let coach = Uuid::new_v4();
-        daemon.connect(provider, coach, email).await;
+        let id = daemon.connect(provider, coach, email).await;
+        // Whoever is first acts for a new connection. A live call brings it to the node it is made at.
+        let test = format!("connections/{id}/test");
+        let answer = daemon.service().post(&test, None).await.expect(200);
+        assert_eq!(answer["ok"], true, "{answer}");
         let other = Session::tomorrow(coach, daemon.now());
         daemon.service().report(&other).await;
         daemon.event(provider, email, other.id, |_| true).await;
