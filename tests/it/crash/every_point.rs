@@ -61,7 +61,7 @@ async fn run(failpoints: String, poll_interval: &'static str) -> bool {
     let stage = Stage::set(Plan {
         nodes: 1,
         failpoints: Some(failpoints.clone()),
-        lease_ttl: "500ms",
+        lease_ttl: "2s",
         poll_interval,
         latency: Duration::from_millis(1),
     })
