@@ -4,11 +4,13 @@
 //!
 //! | fault | test |
 //! |---|---|
+//! | 1 | `crash::every_point`, `crash::between_nodes`, `crash::random_kills` |
 //! | 2 create, update, delete | `answer_lost::a_lost_answer_to_a_create_update_or_delete_leaves_one_event_or_none` |
 //! | 2 batch | `answer_lost::a_lost_answer_to_a_batch_of_all_kinds_changes_everything_once` |
 //! | 2 refresh | `answer_lost::a_lost_answer_to_a_refresh_is_asked_for_again` |
 //! | 2, 10 rotated token lost | `answer_lost::a_lost_rotated_token_parks_the_connection_and_signing_in_again_catches_up` |
 //! | 2 code exchange | `answer_lost::a_lost_answer_while_signing_in_leaves_nothing_and_the_coach_tries_again` |
+//! | 3 | `crash::signals` |
 //! | 4 cut off, away, hanging, slow | `on_postgres::connections_that_break_in_mid_work_lose_nothing`, `on_postgres::a_database_that_is_away_is_said_and_waited_for`, `on_postgres::a_database_that_hangs_keeps_nobody_waiting_for_ever`, `on_postgres::a_slow_database_is_only_slow` |
 //! | 4 locked, strict | `on_postgres::a_lock_that_another_session_holds_is_waited_for_and_then_the_caller_told`, `on_postgres::transactions_that_cannot_be_serialized_are_tried_again` |
 //! | 4 restarted, replaced by a copy | `on_postgres::a_database_that_is_restarted_is_found_again`, `on_postgres::after_a_failover_to_an_older_copy_events_are_adopted_and_not_doubled` |
@@ -44,8 +46,10 @@
 //! | 12 thousand edits | `races::a_thousand_edits_of_one_appointment_end_in_its_last_state_with_few_calls` |
 //! | 13 paused beyond its lease | `nodes_on_postgres::what_a_paused_node_writes_after_its_lease_is_refused` |
 //! | 13 cut from the database, from a provider | `nodes_on_postgres::a_node_without_its_database_stops_acting_and_another_takes_over`, `nodes_on_postgres::a_node_without_its_provider_holds_up_no_other_and_catches_up` |
+//! | 13 two nodes wanting one connection, takeover | `two_nodes` |
 //! | 14 poison appointment | `poison::an_appointment_that_is_always_refused_fails_alone_and_says_why`, `poison::an_appointment_that_is_always_in_trouble_delays_and_repeats_no_other` |
 //! | 14 poison connection | unit tests of `connections`: `a_worker_that_panics_each_time_is_set_aside_and_comes_back_by_itself` |
+//! | 15 | `isolation`; the ratios are measured by `cargo bench --bench fairness` |
 //! | 16 damaged, swapped; key missing | `secrets::tokens_that_do_not_open_set_their_connection_aside_until_they_are_mended`; `tokens_at_rest` |
 //! | 17 idle and dripping sockets | `abuse::idle_and_dripping_sockets_keep_nobody_out`, unit tests of `server` |
 //! | 17 bodies, nesting, headers, many at once | `abuse::bodies_and_heads_without_measure_are_refused_in_bounded_memory` |
