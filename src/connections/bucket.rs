@@ -6,8 +6,7 @@
 //! Refusals are waits to be told, never waits here.
 
 use std::num::NonZeroU32;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use governor::clock::Clock as GovernorClock;
@@ -35,9 +34,19 @@ impl GovernorClock for OurClock {
 pub(super) struct Bucket {
     governor: RateLimiter<NotKeyed, InMemoryState, OurClock, NoOpMiddleware<Nanos>>,
     burst: u32,
-    /// Taken and then not used: goes first, for a governor takes nothing back.
-    returned: AtomicU32,
+    /// Units per second.
+    refill: f64,
+    returned: Mutex<Returned>,
     clock: OurClock,
+}
+
+/// Taken and then not used: goes first, for a governor takes nothing back. It dwindles as fast as the
+/// governor refills, so that both together never hold more than a full bucket.
+#[derive(Clone, Copy, Debug, Default)]
+struct Returned {
+    units: f64,
+    /// On the monotonic clock.
+    as_of: Duration,
 }
 
 impl Bucket {
@@ -57,7 +66,8 @@ impl Bucket {
         Self {
             governor: RateLimiter::direct_with_clock(rate.allow_burst(burst), clock.clone()),
             burst: burst.get(),
-            returned: AtomicU32::new(0),
+            refill: refill / quota.per.as_secs_f64(),
+            returned: Mutex::default(),
             clock,
         }
     }
@@ -89,17 +99,24 @@ impl Bucket {
 
     /// As if these units had not been taken.
     pub(super) fn give_back(&self, units: u32) {
-        self.returned
-            .fetch_add(units.min(self.burst), Ordering::Relaxed);
+        self.with_returned(|returned| returned.units += f64::from(units.min(self.burst)));
     }
 
     fn take_returned(&self, most: u32) -> u32 {
-        let taken = self
-            .returned
-            .fetch_update(Ordering::Relaxed, Ordering::Relaxed, |returned| {
-                Some(returned - returned.min(most))
-            });
-        taken.unwrap_or_default().min(most)
+        self.with_returned(|returned| {
+            let taken = whole(returned.units).min(most);
+            returned.units -= f64::from(taken);
+            taken
+        })
+    }
+
+    fn with_returned<T>(&self, change: impl FnOnce(&mut Returned) -> T) -> T {
+        let mut returned = self.returned.lock().unwrap_or_else(PoisonError::into_inner);
+        let now = self.clock.0.monotonic();
+        let refilled = now.saturating_sub(returned.as_of).as_secs_f64() * self.refill;
+        returned.units = (returned.units - refilled).max(0.0);
+        returned.as_of = now;
+        change(&mut returned)
     }
 }
 
@@ -161,5 +178,31 @@ mod tests {
         assert!(bucket.take(5).is_err());
         assert_eq!(bucket.take(4), Ok(()));
         assert!(bucket.take(1).is_err());
+    }
+
+    #[test]
+    fn what_is_given_back_takes_no_window_beyond_the_quota() {
+        let clock = ManualClock::starting_at(DateTime::UNIX_EPOCH);
+        let bucket = bucket(600, &clock);
+        let mut taken = Vec::new();
+        for second in 0..240_u32 {
+            // Granted here, refused elsewhere, for half of the time; then as much as can be had.
+            let is_refused = second % 60 < 30;
+            while bucket.take(50).is_ok() {
+                if is_refused {
+                    bucket.give_back(50);
+                    break;
+                }
+                taken.push(second);
+            }
+            clock.advance(Duration::from_secs(1));
+        }
+        let busiest = (0..180_u32)
+            .map(|start| {
+                let window = start..start + 60;
+                50 * taken.iter().filter(|at| window.contains(*at)).count()
+            })
+            .max();
+        assert!(busiest.is_some_and(|units| units <= 600), "{busiest:?}");
     }
 }
