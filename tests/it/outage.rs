@@ -162,10 +162,10 @@ async fn work_that_always_fails_is_given_up_after_about_three_days() {
     // a slow machine does not make the delays longer.
     let mut status = service.sync_status(id).await;
     while status["failed"] == 0 {
-        let before = status["recent_jobs"][0]["scheduled_for"].clone();
+        let before = session.job_in(&status)["scheduled_for"].clone();
         status = eventually("the next attempt has failed", async || {
             let status = service.sync_status(id).await;
-            let job = &status["recent_jobs"][0];
+            let job = session.job_in(&status);
             if job["scheduled_for"] != before || status["failed"] == 1 {
                 return Some(status);
             }
@@ -332,9 +332,8 @@ async fn work_that_waited_for_its_provider_to_be_configured_does_not_wait_on() {
     })
     .await;
     // Whoever asks for the job is told of the connection's wait.
-    let jobs = service.sync_status(id).await["recent_jobs"].clone();
-    let job = jobs.as_array().expect("a list")[0].clone();
-    assert_eq!(job["scheduled_for"], scheduled.as_str());
+    let status = service.sync_status(id).await;
+    assert_eq!(session.job_in(&status)["scheduled_for"], scheduled.as_str());
 
     daemon.stop().await;
     let set = [

@@ -24,7 +24,7 @@ async fn being_limited_costs_no_attempt_and_is_waited_out() {
         service.report(&session).await;
         let job = eventually("it waits", async || {
             let status = service.sync_status(id).await;
-            let job = status["recent_jobs"][0].clone();
+            let job = session.job_in(&status).clone();
             let due: Timestamp = job["scheduled_for"].as_str()?.parse().ok()?;
             (job["status"] == "pending" && due > daemon.now()).then_some(job)
         })

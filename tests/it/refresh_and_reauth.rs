@@ -193,6 +193,6 @@ async fn a_wrong_client_secret_pauses_the_provider_and_blames_no_coach() {
         .await;
     let service = daemon.service();
     let status = service.settled(id).await;
-    assert_eq!(status["recent_jobs"][0]["attempts"], json!(0));
+    assert_eq!(session.job_in(&status)["attempts"], json!(0));
     assert_eq!(daemon.nobody().get("/health/ready").await.status, 200);
 }

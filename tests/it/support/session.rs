@@ -79,6 +79,15 @@ impl Session {
         })
     }
 
+    /// Its job, as the status of a connection's sync shows it; null if it is not there. Other jobs may
+    /// have been made in the same millisecond, and stand before or after it.
+    pub(crate) fn job_in<'a>(&self, status: &'a Value) -> &'a Value {
+        let id = self.id.to_string();
+        let mut jobs = status["recent_jobs"].as_array().into_iter().flatten();
+        jobs.find(|job| job["appointment_id"] == id.as_str())
+            .unwrap_or(&Value::Null)
+    }
+
     /// As one item of a batch.
     pub(crate) fn item(&self) -> Value {
         let mut body = self.body();
