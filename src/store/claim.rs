@@ -148,7 +148,9 @@ impl Claim {
                 Sql::on(&self.tx)
                     .text("UPDATE calendar_sync_queue SET status = 'processing', started_at = ")
                     .value(self.now)
-                    .text(" WHERE status = 'pending' AND id IN ")
+                    .text(" WHERE ")
+                    .plain_column("status")
+                    .text(" = 'pending' AND id IN ")
                     .list(taken.iter().copied())
                     .execute(&self.tx)
                     .await?;

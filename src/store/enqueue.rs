@@ -198,7 +198,7 @@ pub(super) async fn enqueue(
              priority, attempts, max_attempts, scheduled_for, created_at, forced, verify, sync_id) \
              SELECT ",
         )
-        .new_id()
+        .new_id(order.now)
         .text(
             ", c.id, a.id, \
              CASE WHEN a.erased_at IS NOT NULL OR a.status IN ('pending', 'cancelled') \
@@ -259,10 +259,9 @@ impl Pairs<'_> {
                 )
                 .list(ids.iter().copied())
                 // Work under way may be making an event in a calendar that has no mapping yet.
-                .text(
-                    " UNION SELECT connection_id, appointment_id FROM calendar_sync_queue \
-                     WHERE status IN ('pending', 'processing', 'failed') AND appointment_id IN ",
-                )
+                .text(" UNION SELECT connection_id, appointment_id FROM calendar_sync_queue WHERE ")
+                .plain_column("status")
+                .text(" IN ('pending', 'processing', 'failed') AND appointment_id IN ")
                 .list(ids.iter().copied()),
             Pairs::FullSync(id) => sql
                 .text(

@@ -170,7 +170,9 @@ async fn end_jobs(
         Sql::on(db)
             .text("UPDATE calendar_sync_queue SET status = 'completed', error_code = NULL, error_message = NULL, completed_at = ")
             .value(now)
-            .text(" WHERE status = 'processing' AND id IN ")
+            .text(" WHERE ")
+            .plain_column("status")
+            .text(" = 'processing' AND id IN ")
             .list(completed)
             .execute(db)
             .await?;
@@ -200,10 +202,18 @@ async fn successors(
         return Ok(HashSet::new());
     }
     let statement = Sql::on(db)
-        .text("SELECT appointment_id FROM calendar_sync_queue WHERE status IN ('pending', 'failed') AND connection_id = ")
+        .text("SELECT appointment_id FROM calendar_sync_queue WHERE ")
+        .plain_column("status")
+        .text(" IN ('pending', 'failed') AND ")
+        .plain_column("connection_id")
+        .text(" = ")
         .value(connection_id)
         .text(" AND appointment_id IN ")
-        .list(settlements.iter().map(|settlement| settlement.appointment_id))
+        .list(
+            settlements
+                .iter()
+                .map(|settlement| settlement.appointment_id),
+        )
         .build();
     db.query_all_raw(statement)
         .await?
