@@ -1,19 +1,23 @@
 //! SQLite's write-ahead log, copied back beside the work instead of in front of it.
 //!
 //! Left to itself, the commit that finds the log long copies it back before it returns, and everyone
-//! who waits for the one writer waits for that too. Here another connection does it now and then; a
-//! commit only does it itself should this ever fall far behind.
+//! who waits for the one writer waits for that too. Here another connection does it now and then. It
+//! never catches up with a writer that goes on, and the log begins anew only once all of it was copied,
+//! so when the log has become long the writer copies the little that is left, between two
+//! transactions. A commit only does it itself should all this ever fall far behind.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 
-use sea_orm::{ConnectionTrait, DatabaseConnection};
+use sea_orm::{ConnectionTrait, DatabaseConnection, DbBackend, DbErr, Statement};
 use tokio::sync::Notify;
 use tokio_util::sync::{CancellationToken, DropGuard};
 
 /// Transactions between two copies: a few megabytes of log.
 const TRANSACTIONS: u32 = 100;
-/// Pages of log, 4 KiB each, at which a commit copies them back itself.
+/// Pages of log, 4 KiB each, at which the writer finishes a copy.
+const LONG: i32 = 4_096;
+/// Pages of log at which a commit copies them back itself.
 pub(super) const LAST_RESORT_PAGES: u32 = 16_384;
 
 /// Counts transactions and copies the log back after every so many.
@@ -26,10 +30,10 @@ pub(super) struct Checkpoints {
 
 impl Checkpoints {
     /// Works until it is dropped.
-    pub(super) fn through(connection: DatabaseConnection) -> Self {
+    pub(super) fn through(reader: DatabaseConnection, writer: DatabaseConnection) -> Self {
         let due = Arc::new(Notify::new());
         let stop = CancellationToken::new();
-        tokio::spawn(copy_back(connection, due.clone(), stop.clone()));
+        tokio::spawn(copy_back(reader, writer, due.clone(), stop.clone()));
         Self {
             begun: AtomicU32::new(0),
             due,
@@ -45,18 +49,30 @@ impl Checkpoints {
     }
 }
 
-async fn copy_back(connection: DatabaseConnection, due: Arc<Notify>, stop: CancellationToken) {
+async fn copy_back(
+    reader: DatabaseConnection,
+    writer: DatabaseConnection,
+    due: Arc<Notify>,
+    stop: CancellationToken,
+) {
     loop {
         tokio::select! {
             () = due.notified() => {}
             () = stop.cancelled() => return,
         }
-        // PASSIVE waits for nobody and holds up nobody; what it must leave, the next one takes.
-        let copied = connection
-            .execute_unprepared("PRAGMA wal_checkpoint(PASSIVE)")
-            .await;
+        let copied = match checkpoint(&reader).await {
+            Ok(length) if length >= LONG => checkpoint(&writer).await,
+            copied => copied,
+        };
         if let Err(error) = copied {
             tracing::debug!(error = %error, "the write-ahead log was not copied back");
         }
     }
+}
+
+/// Copies what can be copied without waiting for anybody; answers how many pages the log has.
+async fn checkpoint(connection: &DatabaseConnection) -> Result<i32, DbErr> {
+    let pragma = Statement::from_string(DbBackend::Sqlite, "PRAGMA wal_checkpoint(PASSIVE)");
+    let answer = connection.query_one_raw(pragma).await?;
+    answer.map_or(Ok(0), |row| row.try_get("", "log"))
 }

@@ -41,10 +41,9 @@ const RETURN_TIMEOUT: Duration = Duration::from_secs(3);
 /// that was demoted and only reads.
 const OLDEST_CONNECTION: Duration = Duration::from_secs(300);
 const SQLITE_READERS: u32 = 4;
-/// KiB of pages the writer keeps in memory. SQLite's own 2 MiB are fewer than the upper pages of the
-/// queue's indexes once a backlog is there, and every transaction would read them anew.
-const SQLITE_WRITER_CACHE: u32 = 64 * 1024;
-const SQLITE_READER_CACHE: u32 = 8 * 1024;
+/// KiB of pages a connection keeps in memory: the upper pages of all indexes, and the system's cache
+/// has the others. Not much more, for a commit that balanced a tree walks through all that is kept.
+const SQLITE_CACHE: u32 = 4 * 1024;
 const POSTGRES_CONNECTIONS: u32 = 16;
 
 /// Any number, as long as it stays the same.
@@ -104,18 +103,19 @@ impl Store {
     pub async fn open_beside(url: &SecretString) -> Result<Self, StoreError> {
         let (read, write) = if url.expose_secret().starts_with("sqlite:") {
             // One writer: transactions queue in the pool instead of failing as busy.
-            let write = Database::connect(sqlite(url, 1, SQLITE_WRITER_CACHE)).await?;
+            let write = Database::connect(sqlite(url, 1)).await?;
             let read = if is_in_memory(url) {
                 write.clone()
             } else {
-                Database::connect(sqlite(url, SQLITE_READERS, SQLITE_READER_CACHE)).await?
+                Database::connect(sqlite(url, SQLITE_READERS)).await?
             };
             (read, write)
         } else {
             let pool = Database::connect(postgres(url)).await?;
             (pool.clone(), pool)
         };
-        let checkpoints = sqlite_file(url).map(|_| Arc::new(Checkpoints::through(read.clone())));
+        let checkpoints =
+            sqlite_file(url).map(|_| Arc::new(Checkpoints::through(read.clone(), write.clone())));
         Ok(Self {
             read,
             write,
@@ -307,7 +307,7 @@ fn postgres(url: &SecretString) -> ConnectOptions {
     options
 }
 
-fn sqlite(url: &SecretString, connections: u32, cache_kib: u32) -> ConnectOptions {
+fn sqlite(url: &SecretString, connections: u32) -> ConnectOptions {
     let mut options = options(url, connections);
     options
         .min_connections(1)
@@ -324,7 +324,7 @@ fn sqlite(url: &SecretString, connections: u32, cache_kib: u32) -> ConnectOption
         })
         .map_sqlx_sqlite_opts(move |options: SqliteConnectOptions| {
             options
-                .pragma("cache_size", format!("-{cache_kib}"))
+                .pragma("cache_size", format!("-{SQLITE_CACHE}"))
                 .pragma("wal_autocheckpoint", LAST_RESORT_PAGES.to_string())
                 .journal_mode(SqliteJournalMode::Wal)
                 // An answered change survives a power cut, not only a crash.

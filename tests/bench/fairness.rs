@@ -6,11 +6,12 @@
 //! - **flood**: how long after a change was sent the provider receives it, without and then beside one
 //!   connection with 100,000 due rows. Once with Google's own quotas, once with quotas lifted, so that
 //!   the flood is worked off as fast as it goes.
-//! - **blocked**: how long it takes until one change of every quiet connection has arrived, on two
-//!   daemons in turns, one of which has 100,000 due rows of connections that are rate limited or wait
-//!   for their coach.
+//! - **blocked**: the same, and how long it takes until one change of every quiet connection has arrived
+//!   when all are sent at once, on two daemons in turns, one of which has 100,000 due rows of
+//!   connections that are rate limited or wait for their coach.
 //!
-//! The first argument that is a number replaces the 100,000, the second the 1,000.
+//! The first argument that is a number replaces the 100,000, the second the 1,000; `flood` or `blocked`
+//! runs only that part.
 
 #![expect(clippy::print_stdout, reason = "the figures are what it is for")]
 
@@ -23,6 +24,7 @@ use std::time::Duration;
 use calendar_integration::domain::ProviderKind;
 use calendar_integration::simulator::{FaultEffect, FaultRule, Window};
 use chrono::TimeDelta;
+use futures::{StreamExt, stream};
 use serde_json::json;
 use uuid::Uuid;
 
@@ -33,6 +35,7 @@ const GOOGLE: ProviderKind = ProviderKind::Google;
 const CHANGES: usize = 2_000;
 /// From one change to the next.
 const PACE: Duration = Duration::from_millis(10);
+const SIGN_INS_AT_ONCE: usize = 16;
 /// What one batch of appointments may hold.
 const BATCH: usize = 1_000;
 /// How long the providers take to answer.
@@ -45,14 +48,22 @@ const TURNS: usize = 10;
 const WARM_UP: usize = 500;
 
 fn main() {
-    let mut sizes = std::env::args().filter_map(|argument| argument.parse::<usize>().ok());
+    let arguments: Vec<_> = std::env::args().collect();
+    let mut sizes = arguments
+        .iter()
+        .filter_map(|argument| argument.parse().ok());
     let rows = sizes.next().unwrap_or(100_000);
     let quiet = sizes.next().unwrap_or(1_000);
+    let only = |part: &str| arguments.iter().any(|argument| argument == part);
     let runtime = tokio::runtime::Runtime::new().expect("a runtime");
     runtime.block_on(async {
-        flood(Quotas::Usual, rows, quiet).await;
-        flood(Quotas::Lifted, rows, quiet).await;
-        blocked(rows, quiet).await;
+        if !only("blocked") {
+            flood(Quotas::Usual, rows, quiet).await;
+            flood(Quotas::Lifted, rows, quiet).await;
+        }
+        if !only("flood") {
+            blocked(rows, quiet).await;
+        }
     });
 }
 
@@ -95,15 +106,25 @@ async fn blocked(rows: usize, quiet: usize) {
 
     let (mut without, mut beside) = (Vec::new(), Vec::new());
     for _ in 0..TURNS {
+        without.extend(measure(&free, &of_free, CHANGES / TURNS).await);
+        beside.extend(measure(&burdened, &of_burdened, CHANGES / TURNS).await);
+    }
+    println!("blocked: {rows} due rows of blocked connections beside {quiet} quiet ones");
+    println!("  now and then, without        {}", spread(&without));
+    println!("  now and then, beside them    {}", spread(&beside));
+    println!("  ratio p99    {:.3}", ratio(&beside, &without, 99));
+    println!("  ratio median {:.3}", ratio(&beside, &without, 50));
+
+    let (mut without, mut beside) = (Vec::new(), Vec::new());
+    for _ in 0..TURNS {
         without.push(burst(&free, &of_free).await);
         beside.push(burst(&burdened, &of_burdened).await);
     }
     let waiting = count(&burdened, "calendar_sync_queue WHERE status = 'pending'").await;
 
-    println!("blocked: {rows} due rows of blocked connections beside {quiet} quiet ones");
-    println!("  one change of each, without      {}", spread(&without));
-    println!("  one change of each, beside them  {}", spread(&beside));
-    println!("  ratio of medians {:.3}", ratio(&beside, &without, 50));
+    println!("  each at once, without        {}", spread(&without));
+    println!("  each at once, beside them    {}", spread(&beside));
+    println!("  ratio median {:.3}", ratio(&beside, &without, 50));
     println!("  rows still waiting when the measurement ended: {waiting}");
 }
 
@@ -181,13 +202,16 @@ fn email(kind: &str, number: usize) -> String {
 }
 
 async fn connect_many(daemon: &TestDaemon, count: usize, kind: &str) -> Vec<Uuid> {
-    let mut coaches = Vec::with_capacity(count);
-    for number in 0..count {
+    let connections = (0..count).map(|number| async move {
         let coach = Uuid::new_v4();
         daemon.connect(GOOGLE, coach, &email(kind, number)).await;
-        coaches.push(coach);
-    }
-    coaches
+        coach
+    });
+    // In this order, with which the e-mail addresses count.
+    stream::iter(connections)
+        .buffered(SIGN_INS_AT_ONCE)
+        .collect()
+        .await
 }
 
 async fn report_rows(daemon: &TestDaemon, coaches: &[Uuid], rows: usize) {
