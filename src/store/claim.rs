@@ -145,21 +145,23 @@ impl Claim {
     pub async fn commit(self, taken: &[JobId], intents: &[Mapping]) -> Result<(), StoreError> {
         in_time(async {
             if !taken.is_empty() {
-                Sql::on(&self.tx)
-                    .text("UPDATE calendar_sync_queue SET status = 'processing', started_at = ")
-                    .value(self.now)
-                    .text(" WHERE ")
-                    .plain_column("status")
-                    .text(" = 'pending' AND id IN ")
-                    .list(taken.iter().copied())
-                    .execute(&self.tx)
-                    .await?;
+                take(&self.tx, taken, self.now).execute(&self.tx).await?;
             }
             save_mappings(&self.tx, intents, self.now).await?;
             commit(self.tx, Step::Claim).await
         })
         .await
     }
+}
+
+pub(super) fn take(db: &impl ConnectionTrait, jobs: &[JobId], now: Timestamp) -> Sql {
+    Sql::on(db)
+        .text("UPDATE calendar_sync_queue SET status = 'processing', started_at = ")
+        .value(now)
+        .text(" WHERE ")
+        .plain_column("status")
+        .text(" = 'pending' AND id IN ")
+        .list(jobs.iter().copied())
 }
 
 /// Rows that a worker took and never settled become pending again. Where a successor was queued

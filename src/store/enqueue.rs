@@ -245,7 +245,7 @@ pub(super) async fn enqueue(
 }
 
 impl Pairs<'_> {
-    fn select(self, sql: Sql, now: Timestamp) -> Sql {
+    pub(super) fn select(self, sql: Sql, now: Timestamp) -> Sql {
         match self {
             Pairs::Appointments(ids) => sql
                 .text(

@@ -37,6 +37,8 @@ mod nodes;
 mod notify;
 mod open;
 mod patience;
+#[cfg(test)]
+mod plans;
 mod settings;
 mod settle;
 mod sign_ins;

@@ -167,15 +167,7 @@ async fn end_jobs(
         .map(|settlement| settlement.job_id)
         .collect();
     if !completed.is_empty() {
-        Sql::on(db)
-            .text("UPDATE calendar_sync_queue SET status = 'completed', error_code = NULL, error_message = NULL, completed_at = ")
-            .value(now)
-            .text(" WHERE ")
-            .plain_column("status")
-            .text(" = 'processing' AND id IN ")
-            .list(completed)
-            .execute(db)
-            .await?;
+        complete(db, completed, now).execute(db).await?;
     }
     let unfinished: Vec<&Settlement> = settlements
         .iter()
@@ -192,6 +184,16 @@ async fn end_jobs(
     Ok(())
 }
 
+pub(super) fn complete(db: &impl ConnectionTrait, jobs: Vec<JobId>, now: Timestamp) -> Sql {
+    Sql::on(db)
+        .text("UPDATE calendar_sync_queue SET status = 'completed', error_code = NULL, error_message = NULL, completed_at = ")
+        .value(now)
+        .text(" WHERE ")
+        .plain_column("status")
+        .text(" = 'processing' AND id IN ")
+        .list(jobs)
+}
+
 /// Appointments that were queued anew while their row was being worked on.
 async fn successors(
     db: &impl ConnectionTrait,
@@ -201,21 +203,10 @@ async fn successors(
     if settlements.is_empty() {
         return Ok(HashSet::new());
     }
-    let statement = Sql::on(db)
-        .text("SELECT appointment_id FROM calendar_sync_queue WHERE ")
-        .plain_column("status")
-        .text(" IN ('pending', 'failed') AND ")
-        .plain_column("connection_id")
-        .text(" = ")
-        .value(connection_id)
-        .text(" AND appointment_id IN ")
-        .list(
-            settlements
-                .iter()
-                .map(|settlement| settlement.appointment_id),
-        )
-        .build();
-    db.query_all_raw(statement)
+    let appointments = settlements
+        .iter()
+        .map(|settlement| settlement.appointment_id);
+    db.query_all_raw(queued_anew(db, connection_id, appointments).build())
         .await?
         .iter()
         .map(|row| {
@@ -223,6 +214,22 @@ async fn successors(
                 .map_err(|error| StoreError::from(sea_orm::DbErr::from(error)))
         })
         .collect()
+}
+
+pub(super) fn queued_anew(
+    db: &impl ConnectionTrait,
+    connection_id: ConnectionId,
+    appointments: impl IntoIterator<Item = AppointmentId>,
+) -> Sql {
+    Sql::on(db)
+        .text("SELECT appointment_id FROM calendar_sync_queue WHERE ")
+        .plain_column("status")
+        .text(" IN ('pending', 'failed') AND ")
+        .plain_column("connection_id")
+        .text(" = ")
+        .value(connection_id)
+        .text(" AND appointment_id IN ")
+        .list(appointments)
 }
 
 /// The successor takes over what the unfinished row was for.

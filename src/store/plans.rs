@@ -1,0 +1,58 @@
+//! How SQLite finds the few rows a round is about, asked of the statements the store itself makes.
+
+use sea_orm::{ConnectionTrait, DatabaseConnection, DbBackend, Statement};
+use secrecy::SecretString;
+use uuid::Uuid;
+
+use super::enqueue::Pairs;
+use super::sql::Sql;
+use super::{Store, claim, settle};
+use crate::domain::{AppointmentId, ConnectionId, JobId, Timestamp};
+
+/// As many as one round has: a few would be looked up one by one in any case.
+const ROWS: u128 = 50;
+
+/// The lines of SQLite's plan that read the queue.
+async fn reads_of_queue(db: &DatabaseConnection, sql: Sql) -> Vec<String> {
+    let statement = sql.build();
+    let explain = format!("EXPLAIN QUERY PLAN {}", statement.sql);
+    let values = statement.values.expect("bound values");
+    let statement = Statement::from_sql_and_values(DbBackend::Sqlite, explain, values);
+    let lines = db.query_all_raw(statement).await.expect("a plan");
+    lines
+        .iter()
+        .map(|line| line.try_get("", "detail").expect("a line"))
+        .filter(|line: &String| line.contains("calendar_sync_queue"))
+        .collect()
+}
+
+#[tokio::test]
+async fn a_backlog_is_not_read_to_find_a_few_of_its_rows() {
+    let url = SecretString::from("sqlite::memory:");
+    let store = Store::open(&url).await.expect("open");
+    store.migrate().await.expect("migrate");
+    let db = &store.write;
+    let now = Timestamp::UNIX_EPOCH;
+    let ids = || (0..ROWS).map(Uuid::from_u128);
+    let jobs: Vec<JobId> = ids().map(JobId).collect();
+    let appointments: Vec<AppointmentId> = ids().map(AppointmentId).collect();
+    let connection = ConnectionId(Uuid::nil());
+    let statements = [
+        ("id=?", claim::take(db, &jobs, now)),
+        ("id=?", settle::complete(db, jobs, now)),
+        (
+            "appointment_id=?",
+            settle::queued_anew(db, connection, appointments.clone()),
+        ),
+        (
+            "appointment_id=?",
+            Pairs::Appointments(&appointments).select(Sql::on(db), now),
+        ),
+    ];
+    for (by, sql) in statements {
+        let reads = reads_of_queue(db, sql).await;
+        let key = format!("({by})");
+        assert!(!reads.is_empty(), "{by}");
+        assert!(reads.iter().all(|read| read.ends_with(&key)), "{reads:?}");
+    }
+}
