@@ -41,7 +41,7 @@ as_postgres() {
 start_postgres() {
     local programs
     programs=$(postgres_programs)
-    cluster=$(mktemp --directory /tmp/calendar-integration-postgres.XXXXXX)
+    cluster=$(mktemp --directory --tmpdir=/tmp)
     if [[ $(id -u) == 0 ]]; then
         chown postgres: "$cluster"
     fi
