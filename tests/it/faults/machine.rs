@@ -39,13 +39,13 @@ async fn without_descriptors_it_goes_on_and_with_them_it_is_whole_again() {
         );
     }
     let session = platform.session(&daemon);
-    platform.report(&api, &session).await;
+    platform.report_again_and_again(&api, &session).await;
     platform.agrees_with(&daemon).await;
 
     drop(sockets);
     process.limit(Resource::Nofile, None);
     let session = platform.session(&daemon);
-    platform.report(&api, &session).await;
+    platform.report_again_and_again(&api, &session).await;
     platform.agrees_with(&daemon).await;
     assert!(is_ready(&api).await);
     process.stop().await;

@@ -64,6 +64,11 @@ impl Platform {
         self.acknowledged.insert(session.id, session.clone());
     }
 
+    pub(super) async fn report_again_and_again(&mut self, api: &Api, session: &Session) {
+        api.report_again_and_again(session).await;
+        self.acknowledged.insert(session.id, session.clone());
+    }
+
     /// Reports a new session; whether it was acknowledged. It may be refused in one way only.
     pub(super) async fn try_new(&mut self, daemon: &TestDaemon, api: &Api) -> bool {
         let session = self.session(daemon);

@@ -119,6 +119,17 @@ impl Api {
         text(&reply.json()["outcome"])
     }
 
+    /// As [`report`](Self::report), until it is answered: a daemon without descriptors hangs up on some.
+    pub(crate) async fn report_again_and_again(&self, session: &Session) {
+        let path = format!("appointments/{}", session.id);
+        eventually("the report is taken", async || {
+            let request = self.request(Method::PUT, &path).json(&session.body());
+            let answer = request.send().await.ok()?;
+            answer.status().is_success().then_some(())
+        })
+        .await;
+    }
+
     /// The one connection with this id among its coach's.
     pub(crate) async fn connection(&self, coach: Uuid, id: Uuid) -> Value {
         let body = self.get(&format!("connections/{coach}")).await.expect(200);
