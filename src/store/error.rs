@@ -100,9 +100,10 @@ fn may_pass(error: &DbErr) -> bool {
 fn is_passing_code(code: &str) -> bool {
     if code.len() == 5 {
         // Connection trouble, rollback (deadlock, serialization), resources, intervention, system
-        // error; a read-only transaction after a failover, a lock that was not to be had in time.
+        // error; a read-only transaction after a failover, one that a paused process kept open for too
+        // long, a lock that was not to be had in time.
         return ["08", "40", "53", "57", "58"].contains(&&code[..2])
-            || ["25006", "55P03"].contains(&code);
+            || ["25006", "25P03", "55P03"].contains(&code);
     }
     // The low byte is the primary code: busy, locked, read-only, I/O error, full, cannot open.
     code.parse::<u32>()

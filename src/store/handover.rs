@@ -9,6 +9,7 @@ use std::time::Duration;
 use sea_orm::{ConnectionTrait, FromQueryResult, TryGetable};
 
 use super::leases::{later, lease_now};
+use super::patience::in_time;
 use super::sql::Sql;
 use super::{Store, StoreError};
 use crate::domain::{ConnectionId, NodeId, Timestamp};
@@ -32,25 +33,28 @@ impl Store {
         node: NodeId,
         now: Timestamp,
     ) -> Result<Vec<(ConnectionId, Option<NodeId>)>, StoreError> {
-        let mut owners = Vec::with_capacity(ids.len());
-        for ids in ids.chunks(AT_ONCE) {
-            let sql = Sql::on(&self.read)
-                .text("SELECT connection_id, CASE WHEN node <> ")
-                .value(node)
-                .text(" AND expires_at >= ");
-            let sql = lease_now(sql, now)
-                .text(" THEN node WHEN wanted_by <> ")
-                .value(node)
-                .text(" AND wanted_until >= ");
-            let sql = lease_now(sql, now)
+        in_time(async {
+            let mut owners = Vec::with_capacity(ids.len());
+            for ids in ids.chunks(AT_ONCE) {
+                let sql = Sql::on(&self.read)
+                    .text("SELECT connection_id, CASE WHEN node <> ")
+                    .value(node)
+                    .text(" AND expires_at >= ");
+                let sql = lease_now(sql, now)
+                    .text(" THEN node WHEN wanted_by <> ")
+                    .value(node)
+                    .text(" AND wanted_until >= ");
+                let sql = lease_now(sql, now)
                 .text(" THEN wanted_by END AS owner FROM connection_leases WHERE connection_id IN ")
                 .list(ids.iter().copied());
-            let rows = OwnerRow::find_by_statement(sql.build())
-                .all(&self.read)
-                .await?;
-            owners.extend(rows.into_iter().map(|row| (row.connection_id, row.owner)));
-        }
-        Ok(owners)
+                let rows = OwnerRow::find_by_statement(sql.build())
+                    .all(&self.read)
+                    .await?;
+                owners.extend(rows.into_iter().map(|row| (row.connection_id, row.owner)));
+            }
+            Ok(owners)
+        })
+        .await
     }
 
     /// Writes on the lease that this node waits for it; not while another node does.
@@ -61,21 +65,24 @@ impl Store {
         patience: Duration,
         now: Timestamp,
     ) -> Result<(), StoreError> {
-        failpoint::before(Step::LeaseWant)?;
-        let sql = Sql::on(&self.write)
-            .text("UPDATE connection_leases SET wanted_by = ")
-            .value(node)
-            .text(", wanted_until = ");
-        let sql = later(sql, patience, now)
-            .text(" WHERE connection_id = ")
-            .value(connection_id)
-            .text(" AND node <> ")
-            .value(node)
-            .text(" AND (wanted_by IS NULL OR wanted_by = ")
-            .value(node)
-            .text(" OR wanted_until < ");
-        lease_now(sql, now).text(")").execute(&self.write).await?;
-        Ok(failpoint::after(Step::LeaseWant)?)
+        in_time(async {
+            failpoint::before(Step::LeaseWant)?;
+            let sql = Sql::on(&self.write)
+                .text("UPDATE connection_leases SET wanted_by = ")
+                .value(node)
+                .text(", wanted_until = ");
+            let sql = later(sql, patience, now)
+                .text(" WHERE connection_id = ")
+                .value(connection_id)
+                .text(" AND node <> ")
+                .value(node)
+                .text(" AND (wanted_by IS NULL OR wanted_by = ")
+                .value(node)
+                .text(" OR wanted_until < ");
+            lease_now(sql, now).text(")").execute(&self.write).await?;
+            Ok(failpoint::after(Step::LeaseWant)?)
+        })
+        .await
     }
 
     /// Connections this node holds and others wait for: seen also without a message.

@@ -7,6 +7,7 @@ use std::time::Duration;
 use sea_orm::{ConnectionTrait, DatabaseTransaction, FromQueryResult, TryGetable};
 
 use super::open::commit;
+use super::patience::in_time;
 use super::sql::Sql;
 use super::{Store, StoreError};
 use crate::domain::{NodeId, ProviderKind, Timestamp};
@@ -49,6 +50,7 @@ pub struct Census {
 impl Store {
     /// Looks who else is alive. PostgreSQL only.
     pub async fn census(&self, node: NodeId) -> Result<Census, StoreError> {
+        in_time(async {
         let tx = self.begin().await?;
         Sql::on(&tx)
             .text("SELECT pg_advisory_xact_lock(")
@@ -76,16 +78,21 @@ impl Store {
             next_death: next_death.map(seconds),
             limited,
         })
+        })
+        .await
     }
 
     /// This node acts no more.
     pub async fn leave(&self, node: NodeId) -> Result<(), StoreError> {
-        Sql::on(&self.write)
-            .text("DELETE FROM nodes WHERE id = ")
-            .value(node)
-            .execute(&self.write)
-            .await?;
-        Ok(())
+        in_time(async {
+            Sql::on(&self.write)
+                .text("DELETE FROM nodes WHERE id = ")
+                .value(node)
+                .execute(&self.write)
+                .await?;
+            Ok(())
+        })
+        .await
     }
 
     /// Live nodes, the oldest first.
@@ -115,18 +122,21 @@ impl Store {
         provider: ProviderKind,
         lasts: Duration,
     ) -> Result<(), StoreError> {
-        Sql::on(&self.write)
-            .text("INSERT INTO provider_limits (provider, limited_until) VALUES (")
-            .value(provider.as_str())
-            .text(", clock_timestamp() + make_interval(secs => ")
-            .value(lasts.as_secs_f64())
-            .text(
-                ")) ON CONFLICT (provider) DO UPDATE SET limited_until = \
+        in_time(async {
+            Sql::on(&self.write)
+                .text("INSERT INTO provider_limits (provider, limited_until) VALUES (")
+                .value(provider.as_str())
+                .text(", clock_timestamp() + make_interval(secs => ")
+                .value(lasts.as_secs_f64())
+                .text(
+                    ")) ON CONFLICT (provider) DO UPDATE SET limited_until = \
                  GREATEST(provider_limits.limited_until, excluded.limited_until)",
-            )
-            .execute(&self.write)
-            .await?;
-        Ok(())
+                )
+                .execute(&self.write)
+                .await?;
+            Ok(())
+        })
+        .await
     }
 }
 
@@ -138,22 +148,25 @@ impl Census {
         ttl: Duration,
         started_at: Timestamp,
     ) -> Result<(), StoreError> {
-        Sql::on(&self.tx)
-            .text("INSERT INTO nodes (id, started_at, expires_at, share) VALUES (")
-            .value(self.node)
-            .text(", ")
-            .value(started_at)
-            .text(", clock_timestamp() + make_interval(secs => ")
-            .value(ttl.as_secs_f64())
-            .text("), ")
-            .value(share)
-            .text(
-                ") ON CONFLICT (id) DO UPDATE \
+        in_time(async {
+            Sql::on(&self.tx)
+                .text("INSERT INTO nodes (id, started_at, expires_at, share) VALUES (")
+                .value(self.node)
+                .text(", ")
+                .value(started_at)
+                .text(", clock_timestamp() + make_interval(secs => ")
+                .value(ttl.as_secs_f64())
+                .text("), ")
+                .value(share)
+                .text(
+                    ") ON CONFLICT (id) DO UPDATE \
                  SET expires_at = excluded.expires_at, share = excluded.share",
-            )
-            .execute(&self.tx)
-            .await?;
-        commit(self.tx, Step::Census).await
+                )
+                .execute(&self.tx)
+                .await?;
+            commit(self.tx, Step::Census).await
+        })
+        .await
     }
 }
 

@@ -9,6 +9,7 @@ use sea_orm::sqlx;
 use sea_orm::sqlx::postgres::{PgListener, PgPoolOptions};
 use sea_orm::{DbErr, RuntimeErr};
 
+use super::patience::in_time;
 use super::sql::Sql;
 use super::{Store, StoreError};
 
@@ -30,33 +31,39 @@ impl fmt::Debug for Listener {
 impl Store {
     /// Tells every node that listens, this one included. PostgreSQL only; less than 8,000 bytes.
     pub async fn notify(&self, message: &str) -> Result<(), StoreError> {
-        Sql::on(&self.write)
-            .text("SELECT pg_notify(")
-            .value(CHANNEL)
-            .text(", ")
-            .value(message)
-            .text(")")
-            .execute(&self.write)
-            .await?;
-        Ok(())
+        in_time(async {
+            Sql::on(&self.write)
+                .text("SELECT pg_notify(")
+                .value(CHANNEL)
+                .text(", ")
+                .value(message)
+                .text(")")
+                .execute(&self.write)
+                .await?;
+            Ok(())
+        })
+        .await
     }
 
     /// Opens a connection that listens. PostgreSQL only.
     pub async fn listen(&self) -> Result<Listener, StoreError> {
-        let pool = self.read.get_postgres_connection_pool();
-        let options = pool.connect_options().as_ref().clone();
-        // A pool of one, beside the other: a listener would take a place in it for good.
-        let own = PgPoolOptions::new()
-            .max_connections(1)
-            .acquire_timeout(CONNECT_TIMEOUT)
-            .max_lifetime(None)
-            .idle_timeout(None)
-            .connect_lazy_with(options.application_name(APPLICATION_NAME));
-        let mut listener = PgListener::connect_with(&own).await.map_err(unheard)?;
-        // Whoever listens must know that something may have been missed.
-        listener.eager_reconnect(false);
-        listener.listen(CHANNEL).await.map_err(unheard)?;
-        Ok(Listener(listener))
+        in_time(async {
+            let pool = self.read.get_postgres_connection_pool();
+            let options = pool.connect_options().as_ref().clone();
+            // A pool of one, beside the other: a listener would take a place in it for good.
+            let own = PgPoolOptions::new()
+                .max_connections(1)
+                .acquire_timeout(CONNECT_TIMEOUT)
+                .max_lifetime(None)
+                .idle_timeout(None)
+                .connect_lazy_with(options.application_name(APPLICATION_NAME));
+            let mut listener = PgListener::connect_with(&own).await.map_err(unheard)?;
+            // Whoever listens must know that something may have been missed.
+            listener.eager_reconnect(false);
+            listener.listen(CHANNEL).await.map_err(unheard)?;
+            Ok(Listener(listener))
+        })
+        .await
     }
 }
 
