@@ -15,6 +15,8 @@ use crate::store::{Store, StoreError};
 
 /// At most one message per node in this time. Real time: it spares the database, and decides nothing.
 pub(super) const PACE: Duration = Duration::from_millis(20);
+/// Before what could not be sent is tried again. Real time, as above.
+const AFTER_TROUBLE: Duration = Duration::from_secs(1);
 /// Hints kept; more of them than the database would be asked about in one go.
 const MOST: usize = 10_000;
 
@@ -67,11 +69,25 @@ pub(crate) async fn deliver(
             () = stop.cancelled() => return,
         }
         let letters = std::mem::take(&mut *lock(&nodes.0.outbox));
-        if let Err(error) = send(&context, &poller, letters).await {
-            // The work is in the rows, and the poll finds it.
-            tracing::debug!(error = %error, "other nodes were not told");
+        let pause = match send(&context, &poller, &letters).await {
+            Ok(()) => PACE,
+            Err(error) => {
+                tracing::debug!(error = %error, "other nodes were not told");
+                // Whoever acts for them: what is not ours to do finds that out by itself.
+                poller.wake(letters.wake.into_iter().collect());
+                // The limits are written nowhere else.
+                let mut outbox = lock(&nodes.0.outbox);
+                for (provider, until) in letters.limits {
+                    outbox.limit(provider, until);
+                }
+                nodes.0.filled.notify_one();
+                AFTER_TROUBLE
+            }
+        };
+        tokio::select! {
+            () = tokio::time::sleep(pause) => {}
+            () = stop.cancelled() => return,
         }
-        tokio::time::sleep(PACE).await;
     }
 }
 
@@ -87,7 +103,7 @@ pub(crate) async fn say_look(store: &Store) -> Result<(), StoreError> {
 async fn send(
     context: &WorkerContext,
     poller: &PollerHandle,
-    letters: Outbox,
+    letters: &Outbox,
 ) -> Result<(), StoreError> {
     if letters.look_here {
         poller.poll();
@@ -105,7 +121,7 @@ async fn send(
         poller.poll();
         notes.push(Note::Look(None));
     } else {
-        notes.extend(route(context, poller, letters.wake).await?);
+        notes.extend(route(context, poller, &letters.wake).await?);
     }
     if notes.is_empty() {
         return Ok(());
@@ -119,18 +135,14 @@ async fn send(
 async fn route(
     context: &WorkerContext,
     poller: &PollerHandle,
-    ids: HashSet<ConnectionId>,
+    ids: &HashSet<ConnectionId>,
 ) -> Result<Vec<Note>, StoreError> {
     if ids.is_empty() {
         return Ok(Vec::new());
     }
-    let ids: Vec<ConnectionId> = ids.into_iter().collect();
-    let owners = context
-        .store
-        .owners(&ids, context.node, context.clock.now())
-        .await
-        // Whoever it is: one that is not ours to act for finds out by itself.
-        .inspect_err(|_| poller.wake(ids.clone()))?;
+    let ids: Vec<ConnectionId> = ids.iter().copied().collect();
+    let now = context.clock.now();
+    let owners = context.store.owners(&ids, context.node, now).await?;
     let mut ours = Vec::new();
     let mut owned = Vec::new();
     for (id, owner) in owners {
