@@ -86,9 +86,11 @@ struct Renewals {
 }
 
 impl LeaseWatch {
-    pub(super) fn renewed(&self, asked_at: Duration, ttl: Duration) {
+    /// The renewal was asked for and answered then; in between it waited and worked.
+    pub(super) fn renewed(&self, asked_at: Duration, answered_at: Duration, ttl: Duration) {
         let mut renewals = self.lock();
-        if asked_at > renewals.last + ttl {
+        // What had ended when it was at last carried out, it left as it was.
+        if answered_at > renewals.last + ttl {
             renewals.unbroken_since = asked_at;
         }
         renewals.last = renewals.last.max(asked_at);
@@ -177,10 +179,21 @@ mod tests {
         let ttl = Duration::from_secs(15);
         let second = Duration::from_secs;
         let watch = LeaseWatch::default();
-        watch.renewed(second(5), ttl);
+        watch.renewed(second(5), second(5), ttl);
         assert_eq!(watch.end(second(2), ttl), second(20));
-        watch.renewed(second(60), ttl);
+        watch.renewed(second(60), second(60), ttl);
         assert_eq!(watch.end(second(2), ttl), second(17));
         assert_eq!(watch.end(second(61), ttl), second(76));
+    }
+
+    #[test]
+    fn a_renewal_that_was_asked_for_in_time_and_came_too_late_renewed_nothing() {
+        let ttl = Duration::from_secs(15);
+        let second = Duration::from_secs;
+        let watch = LeaseWatch::default();
+        watch.renewed(second(0), second(0), ttl);
+        watch.renewed(second(14), second(16), ttl);
+        assert_eq!(watch.end(second(0), ttl), second(15));
+        assert_eq!(watch.end(second(15), ttl), second(30));
     }
 }

@@ -5,6 +5,7 @@
 //! take its leases, or its part of a provider's quota.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use tokio_util::sync::CancellationToken;
 
@@ -29,11 +30,13 @@ pub(crate) async fn keep_leases(
         let asked_at = context.clock.monotonic();
         let now = context.clock.now();
         let renewal = renew(&context, &poller, now);
-        // In time for the next turn, whatever becomes of this one.
-        let renewed = tokio::time::timeout(context.lease_ttl / 3, renewal).await;
+        // A later answer would leave no time for what comes next: a third has passed already, and the
+        // leases end with the third one.
+        let renewed = tokio::time::timeout(context.lease_ttl / 2, renewal).await;
         match renewed.unwrap_or_else(|_| Err(StoreError::too_late())) {
-            Ok(held) => {
-                context.leases.renewed(asked_at, context.lease_ttl);
+            Ok((held, answered_at)) => {
+                let ttl = context.lease_ttl;
+                context.leases.renewed(asked_at, answered_at, ttl);
                 context.metrics.leases_held(held);
             }
             Err(error) => tracing::warn!(error = %error, "leases were not renewed"),
@@ -41,14 +44,15 @@ pub(crate) async fn keep_leases(
     }
 }
 
-/// Answers how many leases this node holds.
+/// Answers how many leases this node holds, and when that was known.
 async fn renew(
     context: &WorkerContext,
     poller: &PollerHandle,
     now: Timestamp,
-) -> Result<u64, StoreError> {
+) -> Result<(u64, Duration), StoreError> {
     let (store, node) = (&context.store, context.node);
     let held = store.renew_leases(node, context.lease_ttl, now).await?;
+    let answered_at = context.clock.monotonic();
     context.nodes.census(context).await?;
     if context.nodes.inherits(context) {
         poller.poll();
@@ -57,5 +61,5 @@ async fn renew(
         // Others may be waiting without having been heard.
         poller.wake(store.wanted_from(node, now).await?);
     }
-    Ok(held)
+    Ok((held, answered_at))
 }
