@@ -109,16 +109,18 @@ impl ConnectionsHandle {
     }
 
     /// Lets rounds under way finish and ends all workers; returns when all is quiet or time is up.
-    pub async fn drain(&self, deadline: Duration) {
+    pub async fn drain(&self, deadline: Duration) -> bool {
         let Some(registry) = self.registry.get() else {
-            return;
+            return true;
         };
         let millis = u64::try_from(deadline.as_millis()).unwrap_or(u64::MAX);
-        if call_t!(registry, RegistryMsg::Drain, millis).is_err() {
+        let is_done = call_t!(registry, RegistryMsg::Drain, millis).is_ok();
+        if !is_done {
             tracing::warn!(
                 "not every connection finished its round in time; its lease ends by itself"
             );
         }
+        is_done
     }
 
     /// Whether a worker here holds the connection's lease, as far as is known without asking.

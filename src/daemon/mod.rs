@@ -183,10 +183,17 @@ impl Daemon {
                 .saturating_sub(context.clock.monotonic().saturating_sub(started))
         };
         self.stop_server.cancel();
-        self.ports.connections.drain(left()).await;
+        let is_quiet = self.ports.connections.drain(left()).await;
         let _ = self.root.cast(RootMsg::Stop);
-        self.background.stop().await;
-        if let Err(error) = background::leave(&context).await {
+        if tokio::time::timeout(left(), self.background.stop())
+            .await
+            .is_err()
+        {
+            tracing::warn!("what runs beside the actors was cut off at the deadline");
+        }
+        // What was cut off may still arrive at the provider: nobody else acts there before its lease
+        // has ended.
+        if is_quiet && let Err(error) = background::leave(&context).await {
             tracing::warn!(error = %error, "leases were not given back; they end by themselves");
         }
         if tokio::time::timeout(left(), self.server).await.is_err() {
