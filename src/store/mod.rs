@@ -38,7 +38,7 @@ mod notify;
 mod open;
 mod patience;
 #[cfg(test)]
-mod plans;
+mod query_plans;
 mod settings;
 mod settle;
 mod sign_ins;
