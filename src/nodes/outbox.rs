@@ -75,8 +75,12 @@ pub(crate) async fn deliver(
                 tracing::debug!(error = %error, "other nodes were not told");
                 // Whoever acts for them: what is not ours to do finds that out by itself.
                 poller.wake(letters.wake.into_iter().collect());
+                if letters.overflowed {
+                    poller.poll();
+                }
                 // The limits are written nowhere else.
                 let mut outbox = lock(&nodes.0.outbox);
+                outbox.census |= letters.census;
                 for (provider, until) in letters.limits {
                     outbox.limit(provider, until);
                 }
