@@ -115,3 +115,17 @@ async fn a_second_signal_ends_it_at_once_and_nothing_is_lost() {
     assert!(node.log().contains("ended at once"));
     carries_on(&stage, &desired).await;
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_cut_off_at_the_deadline_keeps_its_lease_and_nothing_is_lost() {
+    let (stage, desired) = busy(Duration::ZERO, Some(FaultEffect::Hang)).await;
+    let node = &stage.nodes[0];
+    node.hold(true);
+    node.terminate();
+    ends(&stage).await;
+    assert!(node.log().contains("not every connection finished"));
+    let held = "SELECT 'held' FROM connection_leases WHERE node IS NOT NULL";
+    let held = stage.database.texts(held, 0).await.len();
+    assert_eq!(held, ProviderKind::ALL.len());
+    carries_on(&stage, &desired).await;
+}

@@ -57,6 +57,7 @@ impl Stage {
             ("SYNC_POLL_INTERVAL", plan.poll_interval.to_owned()),
             ("GOOGLE_LIMIT_PER_USER", "1000000/1m".to_owned()),
             ("GOOGLE_LIMIT_PER_PROJECT", "1000000/1m".to_owned()),
+            ("SHUTDOWN_DEADLINE", "8s".to_owned()),
             ("LOG_FORMAT", "json".to_owned()),
             ("RUST_LOG", "info".to_owned()),
         ]);
