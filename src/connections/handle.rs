@@ -108,7 +108,8 @@ impl ConnectionsHandle {
         .unwrap_or(Err(Unreachable::Busy))
     }
 
-    /// Lets rounds under way finish and ends all workers; returns when all is quiet or time is up.
+    /// Lets rounds under way finish and ends all workers; returns when all is quiet or time is up,
+    /// and answers whether all was quiet.
     pub async fn drain(&self, deadline: Duration) -> bool {
         let Some(registry) = self.registry.get() else {
             return true;

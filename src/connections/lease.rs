@@ -30,8 +30,7 @@ pub(crate) async fn keep_leases(
         let asked_at = context.clock.monotonic();
         let now = context.clock.now();
         let renewal = renew(&context, &poller, now);
-        // A later answer would leave no time for what comes next: a third has passed already, and the
-        // leases end with the third one.
+        // It was asked for after a third of the lease: a later answer would find hardly any of it left.
         let renewed = tokio::time::timeout(context.lease_ttl / 2, renewal).await;
         match renewed.unwrap_or_else(|_| Err(StoreError::too_late())) {
             Ok((held, answered_at)) => {

@@ -191,7 +191,7 @@ impl Daemon {
         {
             tracing::warn!("what runs beside the actors was cut off at the deadline");
         }
-        // What was cut off may still arrive at the provider: nobody else acts there before its lease
+        // What was cut off may still arrive at the provider: no other node acts there before its lease
         // has ended.
         if is_quiet && let Err(error) = background::leave(&context).await {
             tracing::warn!(error = %error, "leases were not given back; they end by themselves");
