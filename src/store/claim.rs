@@ -178,31 +178,15 @@ async fn recover(db: &impl ConnectionTrait, connection_id: ConnectionId) -> Resu
     if db.query_one_raw(left).await?.is_none() {
         return Ok(());
     }
-    Sql::on(db)
-        .text(
-            "UPDATE calendar_sync_queue SET \
-               forced = (calendar_sync_queue.forced OR left_over.forced), \
-               verify = (calendar_sync_queue.verify OR left_over.verify), \
-               sync_id = COALESCE(calendar_sync_queue.sync_id, left_over.sync_id), \
-               priority = CASE WHEN left_over.priority > calendar_sync_queue.priority \
-                 THEN left_over.priority ELSE calendar_sync_queue.priority END \
-             FROM calendar_sync_queue left_over \
-             WHERE left_over.status = 'processing' \
-               AND left_over.connection_id = calendar_sync_queue.connection_id \
-               AND left_over.appointment_id = calendar_sync_queue.appointment_id \
-               AND calendar_sync_queue.status IN ('pending', 'failed') \
-               AND calendar_sync_queue.connection_id = ",
-        )
-        .value(connection_id)
-        .execute(db)
-        .await?;
+    inherit(db, connection_id).execute(db).await?;
     // A folded row leaves its sync to the successor, so that progress counts the work once.
     Sql::on(db)
         .text(
             "DELETE FROM calendar_sync_queue WHERE status = 'processing' \
-             AND appointment_id IN (SELECT open.appointment_id FROM calendar_sync_queue open \
+             AND EXISTS (SELECT 1 FROM calendar_sync_queue open \
                WHERE open.status IN ('pending', 'failed') \
-               AND open.connection_id = calendar_sync_queue.connection_id) \
+               AND open.connection_id = calendar_sync_queue.connection_id \
+               AND open.appointment_id = calendar_sync_queue.appointment_id) \
              AND connection_id = ",
         )
         .value(connection_id)
@@ -217,6 +201,28 @@ async fn recover(db: &impl ConnectionTrait, connection_id: ConnectionId) -> Resu
         .execute(db)
         .await?;
     Ok(())
+}
+
+/// Their successors take over what rows that were never settled were for.
+pub(super) fn inherit(db: &impl ConnectionTrait, connection_id: ConnectionId) -> Sql {
+    Sql::on(db)
+        .text(
+            "UPDATE calendar_sync_queue SET \
+               forced = (calendar_sync_queue.forced OR left_over.forced), \
+               verify = (calendar_sync_queue.verify OR left_over.verify), \
+               sync_id = COALESCE(calendar_sync_queue.sync_id, left_over.sync_id), \
+               priority = CASE WHEN left_over.priority > calendar_sync_queue.priority \
+                 THEN left_over.priority ELSE calendar_sync_queue.priority END \
+             FROM calendar_sync_queue left_over \
+             WHERE left_over.status = 'processing' \
+               AND left_over.appointment_id = calendar_sync_queue.appointment_id AND ",
+        )
+        // Few rows are left over, and many may be pending: the former are to lead to the latter.
+        .plain_column("calendar_sync_queue.connection_id")
+        .text(" = left_over.connection_id AND ")
+        .plain_column("calendar_sync_queue.status")
+        .text(" IN ('pending', 'failed') AND left_over.connection_id = ")
+        .value(connection_id)
 }
 
 async fn due_rows(

@@ -25,11 +25,17 @@ use crate::failpoint::{self, Step};
 const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
 /// How long a transaction waits for a connection of the pool before the caller is told to come back.
 const ACQUIRE_TIMEOUT: Duration = Duration::from_secs(5);
-/// How long PostgreSQL lets a statement wait for a lock, and a transaction for its next statement. By
-/// the server: one whose client is gone must neither queue for locks nor keep them. Set once connected,
-/// for poolers in between refuse such options at the start of a connection.
-const SET_TIMEOUTS: &str =
-    "SET lock_timeout = '4s'; SET idle_in_transaction_session_timeout = '5s'";
+/// What PostgreSQL is told once connected, for poolers in between refuse options at the start of a
+/// connection.
+///
+/// How long a statement may wait for a lock, and a transaction for its next statement: one whose client
+/// is gone must neither queue for locks nor keep them. And to find rows by index and one by one. All
+/// that a daemon asks for is a few rows by key, of tables that grow by 100,000 rows in seconds, while
+/// plans rest on statistics that are a minute old, or were made when a table had ten rows and reading
+/// it whole was right.
+const SESSION: &str = "SET lock_timeout = '4s'; SET idle_in_transaction_session_timeout = '5s'; \
+     SET enable_seqscan = off; SET enable_hashjoin = off; SET enable_mergejoin = off; \
+     SET enable_sort = off; SET jit = off";
 /// But a migration takes as long as it takes, and so does the turn before.
 const UNSET_TIMEOUTS: &str =
     "SET LOCAL lock_timeout = 0; SET LOCAL idle_in_transaction_session_timeout = 0";
@@ -287,7 +293,7 @@ fn postgres(url: &SecretString) -> ConnectOptions {
         .map_sqlx_postgres_pool_opts(|pool: PgPoolOptions| {
             let pool = pool.after_connect(|connection, _| {
                 Box::pin(async move {
-                    sqlx::raw_sql(SET_TIMEOUTS).execute(connection).await?;
+                    sqlx::raw_sql(SESSION).execute(connection).await?;
                     Ok(())
                 })
             });

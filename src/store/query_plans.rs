@@ -44,6 +44,7 @@ async fn a_backlog_is_not_read_to_find_a_few_of_its_rows() {
             "appointment_id=?",
             settle::queued_anew(db, connection, appointments.clone()),
         ),
+        ("appointment_id=?", claim::inherit(db, connection)),
         (
             "appointment_id=?",
             Pairs::Appointments(&appointments).select(Sql::on(db), now),

@@ -4,6 +4,7 @@
 
 mod authorization;
 mod backfill;
+mod backlog_plans;
 mod coach_edits_survive;
 mod crash;
 mod create_move_cancel;
