@@ -7,7 +7,7 @@ use tokio::net::TcpStream;
 use uuid::Uuid;
 
 use super::platform::{Platform, is_ready};
-use crate::support::{RealDaemon, Session, TestDaemon, eventually};
+use crate::support::{RealDaemon, Session, TestDaemon, eventually, until};
 
 #[tokio::test]
 async fn without_descriptors_it_goes_on_and_with_them_it_is_whole_again() {
@@ -21,6 +21,7 @@ async fn without_descriptors_it_goes_on_and_with_them_it_is_whole_again() {
     platform.agrees_with(&daemon).await;
 
     let port = process.url().port().expect("a port");
+    let before = process.open_files();
     let mut sockets = Vec::new();
     for _ in 0..40 {
         sockets.push(
@@ -29,6 +30,8 @@ async fn without_descriptors_it_goes_on_and_with_them_it_is_whole_again() {
                 .expect("connected"),
         );
     }
+    // Without one that it could take a place from, it could not serve anybody.
+    until("most are accepted", || process.open_files() >= before + 30).await;
     // Not one more than it has now: accepting fails, and so does connecting to anywhere.
     process.limit(Resource::Nofile, Some(process.open_files()));
     for _ in 0..40 {
