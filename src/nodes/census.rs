@@ -70,8 +70,9 @@ impl Nodes {
             .asked_at
             .is_none_or(|before| asked_at.saturating_sub(before) >= context.lease_ttl);
         let tokens = match (is_stale, others.is_empty()) {
-            (false, _) => Tokens::Kept,
-            (true, true) => Tokens::Full,
+            // Alone after a long silence as before it: nobody else used the quota meanwhile.
+            (true, true) if before.asked_at.is_none() => Tokens::Full,
+            (false, _) | (true, true) => Tokens::Kept,
             // Others used the quota until now, or took this node's part of it for a dead one's.
             (true, false) => Tokens::None,
         };
