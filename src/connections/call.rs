@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use ractor::RpcReplyPort;
 
-use super::context::WorkerContext;
+use super::context::{Taken, WorkerContext};
 use super::round::Hands;
 use super::services::Service;
 use crate::domain::{
@@ -159,9 +159,11 @@ impl Hands {
         let mut pause = FIRST_PAUSE;
         loop {
             let now = context.clock.now();
-            self.taken_at = context.clock.monotonic();
+            let asked_at = context.clock.monotonic();
+            self.taken = Taken::asked_at(asked_at);
             let lease = store.take_lease(id, node, context.lease_ttl, now).await?;
-            let left = deadline.saturating_sub(self.taken_at);
+            self.holds(context);
+            let left = deadline.saturating_sub(asked_at);
             if lease.is_some() || left.is_zero() || store.is_sqlite() {
                 return Ok(lease);
             }

@@ -70,6 +70,25 @@ impl WorkerContext {
     }
 }
 
+/// When a worker took its lease, on the monotonic clock.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Taken {
+    /// Before the database was asked: the lease lasts from then on at least.
+    pub(super) asked_at: Duration,
+    /// When the taking was known to be committed; `None` until then. A renewal that was asked for
+    /// earlier may not have seen this lease.
+    pub(super) held_at: Option<Duration>,
+}
+
+impl Taken {
+    pub(super) fn asked_at(asked_at: Duration) -> Self {
+        Self {
+            asked_at,
+            held_at: None,
+        }
+    }
+}
+
 /// When this node last renewed all its leases, on the monotonic clock: a node that loses its database
 /// stops acting before its leases end, whatever the wall clock does.
 #[derive(Debug, Default)]
@@ -96,17 +115,18 @@ impl LeaseWatch {
         renewals.last = renewals.last.max(asked_at);
     }
 
-    /// The end of a lease that was taken at `taken_at` and renewed with all others since.
-    pub(super) fn end(&self, taken_at: Duration, ttl: Duration) -> Duration {
+    /// The end of a lease that was taken then and renewed with all others since.
+    pub(super) fn end(&self, taken: Taken, ttl: Duration) -> Duration {
         let renewals = *self.lock();
-        if taken_at >= renewals.unbroken_since {
-            taken_at.max(renewals.last) + ttl
+        let was_seen = taken.held_at.is_some_and(|held| held <= renewals.last);
+        if was_seen && taken.asked_at >= renewals.unbroken_since {
+            renewals.last + ttl
         } else {
-            taken_at + ttl
+            taken.asked_at + ttl
         }
     }
 
-    /// Waits for `call`, but acts no longer than the lease lasts that was taken at `taken_at`.
+    /// Waits for `call`, but acts no longer than the lease lasts that was taken then.
     ///
     /// The clock is read before each step of the call, so that a process that was stopped for longer
     /// than its lease does not go on for one step more when it is resumed: timers may fire only after
@@ -114,14 +134,14 @@ impl LeaseWatch {
     pub(super) async fn within<T>(
         &self,
         clock: &dyn Clock,
-        taken_at: Duration,
+        taken: Taken,
         ttl: Duration,
         call: impl Future<Output = T>,
     ) -> Result<T, StoreError> {
-        let mut over = pin!(self.over(clock, taken_at, ttl));
+        let mut over = pin!(self.over(clock, taken, ttl));
         let mut call = pin!(call);
         poll_fn(|task| {
-            if clock.monotonic() >= self.end(taken_at, ttl) || over.as_mut().poll(task).is_ready() {
+            if clock.monotonic() >= self.end(taken, ttl) || over.as_mut().poll(task).is_ready() {
                 return Poll::Ready(Err(StoreError::LeaseLost));
             }
             call.as_mut().poll(task).map(Ok)
@@ -129,9 +149,9 @@ impl LeaseWatch {
         .await
     }
 
-    /// Returns when the lease that was taken at `taken_at` ends without having been renewed.
-    async fn over(&self, clock: &dyn Clock, taken_at: Duration, ttl: Duration) {
-        let mut end = self.end(taken_at, ttl);
+    /// Returns when the lease that was taken then ends without having been renewed.
+    async fn over(&self, clock: &dyn Clock, taken: Taken, ttl: Duration) {
+        let mut end = self.end(taken, ttl);
         loop {
             let now = clock.monotonic();
             if now >= end {
@@ -139,7 +159,7 @@ impl LeaseWatch {
             }
             clock.sleep(end - now).await;
             // Renewed meanwhile, with all others?
-            end = self.end(taken_at, ttl);
+            end = self.end(taken, ttl);
         }
     }
 
@@ -153,6 +173,15 @@ mod tests {
     use super::*;
     use crate::domain::ManualClock;
     use std::sync::atomic::{AtomicU32, Ordering};
+
+    /// Asked for and committed in the same moment.
+    fn taken(second: u64) -> Taken {
+        let at = Duration::from_secs(second);
+        Taken {
+            asked_at: at,
+            held_at: Some(at),
+        }
+    }
 
     #[tokio::test]
     async fn a_call_takes_no_step_after_a_pause_that_was_longer_than_the_lease() {
@@ -169,7 +198,7 @@ mod tests {
                 tokio::task::yield_now().await;
             }
         };
-        let ended: Result<(), _> = watch.within(&*clock, Duration::ZERO, ttl, call).await;
+        let ended: Result<(), _> = watch.within(&*clock, taken(0), ttl, call).await;
         assert!(matches!(ended, Err(StoreError::LeaseLost)));
         assert_eq!(steps.load(Ordering::Relaxed), 1);
     }
@@ -180,10 +209,10 @@ mod tests {
         let second = Duration::from_secs;
         let watch = LeaseWatch::default();
         watch.renewed(second(5), second(5), ttl);
-        assert_eq!(watch.end(second(2), ttl), second(20));
+        assert_eq!(watch.end(taken(2), ttl), second(20));
         watch.renewed(second(60), second(60), ttl);
-        assert_eq!(watch.end(second(2), ttl), second(17));
-        assert_eq!(watch.end(second(61), ttl), second(76));
+        assert_eq!(watch.end(taken(2), ttl), second(17));
+        assert_eq!(watch.end(taken(61), ttl), second(76));
     }
 
     #[test]
@@ -193,7 +222,24 @@ mod tests {
         let watch = LeaseWatch::default();
         watch.renewed(second(0), second(0), ttl);
         watch.renewed(second(14), second(16), ttl);
-        assert_eq!(watch.end(second(0), ttl), second(15));
-        assert_eq!(watch.end(second(15), ttl), second(30));
+        assert_eq!(watch.end(taken(0), ttl), second(15));
+        assert_eq!(watch.end(taken(15), ttl), second(30));
+    }
+    #[test]
+    fn a_renewal_while_the_lease_was_being_taken_did_not_see_it() {
+        let ttl = Duration::from_secs(15);
+        let second = Duration::from_secs;
+        let watch = LeaseWatch::default();
+        let asked = Taken::asked_at(second(1));
+        let held = Taken {
+            held_at: Some(second(4)),
+            ..asked
+        };
+        watch.renewed(second(3), second(3), ttl);
+        assert_eq!(watch.end(asked, ttl), second(16));
+        assert_eq!(watch.end(held, ttl), second(16));
+        watch.renewed(second(5), second(5), ttl);
+        assert_eq!(watch.end(asked, ttl), second(16));
+        assert_eq!(watch.end(held, ttl), second(20));
     }
 }

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use chrono::TimeDelta;
 
-use super::context::WorkerContext;
+use super::context::{Taken, WorkerContext};
 use super::outcome::Tally;
 use super::round::{Hands, RoundEnd};
 use super::services::Service;
@@ -33,11 +33,13 @@ impl Hands {
     ) -> Result<Opened<'a>, StoreError> {
         for _ in 0..TOKEN_READS {
             let now = context.clock.now();
-            self.taken_at = context.clock.monotonic();
+            self.taken = Taken::asked_at(context.clock.monotonic());
             let mut claim = match context.store.claim(self.request(context, now)).await? {
                 Ok(claim) => claim,
                 Err(why) => return Ok(Opened::Ended(self.not_claimed(why))),
             };
+            // Also where this claim leaves no trace and the next one finds the lease already ours.
+            self.recover |= self.lease != Some(claim.lease);
             self.lease = Some(claim.lease);
             if claim.taken_over {
                 context.metrics.taken_over();
@@ -83,6 +85,7 @@ impl Hands {
             // Without a transaction open: this may call the provider. Taking the lease must last.
             let (lease, settings_version) = (claim.lease, claim.connection.settings_version);
             claim.commit(&[], &[]).await?;
+            self.holds(context);
             match self.make_token_ready(context, service).await {
                 Ok(()) => {}
                 Err(NoToken::Store(error)) => return Err(error),
@@ -100,6 +103,11 @@ impl Hands {
         Ok(Opened::Ended(RoundEnd::Due(Some(
             context.clock.now() + TimeDelta::seconds(1),
         ))))
+    }
+
+    /// The lease was just committed: renewals see it from now on.
+    pub(super) fn holds(&mut self, context: &WorkerContext) {
+        self.taken.held_at = Some(context.clock.monotonic());
     }
 
     fn not_claimed(&mut self, why: NoClaim) -> RoundEnd {

@@ -5,9 +5,8 @@
 //! next owner of the lease takes up.
 
 use std::sync::{Arc, OnceLock};
-use std::time::Duration;
 
-use super::context::WorkerContext;
+use super::context::{Taken, WorkerContext};
 use super::limiter::ConnectionBudget;
 use super::outcome::{Asked, Tally, settlement};
 use super::planned::{Planned, planned_row};
@@ -45,8 +44,8 @@ pub(super) struct Hands {
     /// As stored.
     pub(super) wait: Option<Wait>,
     pub(super) lease: Option<Lease>,
-    /// When the lease was last taken or kept, on the monotonic clock; before the database was asked.
-    pub(super) taken_at: Duration,
+    /// When the lease was last taken or kept.
+    pub(super) taken: Taken,
     /// Whether rows may be left that were taken and never settled.
     pub(super) recover: bool,
     /// As stored.
@@ -78,6 +77,7 @@ impl Hands {
         // Until the settle, rows may be left behind by whatever happens here.
         self.recover = true;
         claim.commit(&taken, &intents).await?;
+        self.holds(context);
         for row in &planned {
             context
                 .metrics

@@ -67,7 +67,7 @@ impl Hands {
     ) -> Result<T, StoreError> {
         context
             .leases
-            .within(&*context.clock, self.taken_at, context.lease_ttl, call)
+            .within(&*context.clock, self.taken, context.lease_ttl, call)
             .await
     }
 

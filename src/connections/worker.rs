@@ -12,7 +12,7 @@ use chrono::TimeDelta;
 use ractor::{Actor, ActorCell, ActorProcessingErr, ActorRef, SpawnErr};
 
 use super::call::{HANDOVER_PATIENCE, LiveCall};
-use super::context::WorkerContext;
+use super::context::{Taken, WorkerContext};
 use super::limiter::ConnectionBudget;
 use super::record::{Record, WorkerState};
 use super::round::{Hands, RoundEnd};
@@ -65,7 +65,7 @@ pub(super) async fn spawn(
         provider: None,
         wait: None,
         lease: None,
-        taken_at: Duration::ZERO,
+        taken: Taken::asked_at(Duration::ZERO),
         recover: true,
         breaker: Breaker::default(),
         reopened: None,

@@ -226,11 +226,28 @@ impl Stage {
     }
 
     async fn report(&self, coach_id: CoachId, poison: bool) -> AppointmentId {
-        let now = self.context.clock.now();
-        let id = AppointmentId::generate(now, self.context.entropy.as_ref());
+        let id = self.fresh_appointment();
         if poison {
             lock(&self.calendars.poison).insert(id);
         }
+        let connections = self.take_in(coach_id, id).await;
+        self.poller.wake(connections);
+        id
+    }
+
+    /// Taken in by a node that nobody hears.
+    async fn report_unheard(&self, coach_id: CoachId) -> AppointmentId {
+        let id = self.fresh_appointment();
+        self.take_in(coach_id, id).await;
+        id
+    }
+
+    fn fresh_appointment(&self) -> AppointmentId {
+        AppointmentId::generate(self.context.clock.now(), self.context.entropy.as_ref())
+    }
+
+    async fn take_in(&self, coach_id: CoachId, id: AppointmentId) -> Vec<ConnectionId> {
+        let now = self.context.clock.now();
         let appointment = Appointment {
             id,
             coach_id,
@@ -249,8 +266,7 @@ impl Stage {
             erased: false,
         };
         let intake = self.context.store.report(&[appointment], 80, now).await;
-        self.poller.wake(intake.expect("taken in").connections);
-        id
+        intake.expect("taken in").connections
     }
 
     async fn status(&self, id: ConnectionId) -> ConnectionStatus {

@@ -2,13 +2,44 @@
 
 use std::time::Duration;
 
+use chrono::TimeDelta;
 use tokio_util::sync::CancellationToken;
 
 use super::{Stage, eventually};
+use crate::connections::context::Taken;
 use crate::connections::keep_leases;
-use crate::domain::{Clock, ConnectionStatus, ManualClock, NodeId, SystemClock};
+use crate::domain::{
+    Clock, ConnectionId, ConnectionStatus, ManualClock, NodeId, SystemClock, Timestamp, Wait,
+    WaitReason,
+};
 use crate::plan::Breaker;
-use crate::store::{ClaimRequest, SealedTokens, Settled};
+use crate::store::{ClaimRequest, Lease, SealedTokens, Settled};
+
+fn request(stage: &Stage, connection_id: ConnectionId, node: NodeId) -> ClaimRequest {
+    ClaimRequest {
+        connection_id,
+        node,
+        lease_ttl: stage.context.lease_ttl,
+        limit: 1,
+        now: stage.context.clock.now(),
+        recover: false,
+    }
+}
+
+/// A round in which nothing happened.
+fn nothing(lease: Lease, settings_version: i64, now: Timestamp) -> Settled {
+    Settled {
+        lease,
+        settings_version,
+        settlements: Vec::new(),
+        wait: None,
+        breaker: Breaker::default(),
+        reauth: None,
+        last_sync: None,
+        max_attempts: 80,
+        now,
+    }
+}
 
 /// On one thread: whoever saw a renewal knows that its keeper sleeps again.
 #[tokio::test]
@@ -17,6 +48,10 @@ async fn a_lease_is_nobody_elses_while_it_is_renewed_and_anybodys_afterwards() {
     let stage = Stage::start(|context| context.clock = clock.clone()).await;
     let (_, id) = stage.coach().await;
     let (context, ttl) = (&stage.context, stage.context.lease_ttl);
+    let taken = Taken {
+        asked_at: Duration::ZERO,
+        held_at: Some(Duration::ZERO),
+    };
     let other = NodeId::generate(clock.now(), context.entropy.as_ref());
     let take = async |node: NodeId| {
         let taken = context.store.take_lease(id, node, ttl, clock.now()).await;
@@ -31,7 +66,7 @@ async fn a_lease_is_nobody_elses_while_it_is_renewed_and_anybodys_afterwards() {
         clock.advance(ttl / 3);
         let end = clock.monotonic() + ttl;
         eventually("the leases are renewed", || async {
-            context.leases.end(Duration::ZERO, ttl) == end
+            context.leases.end(taken, ttl) == end
         })
         .await;
         assert!(!take(other).await, "turn {turn}");
@@ -78,27 +113,13 @@ async fn a_grant_refused_while_its_coach_signs_in_again_parks_nobody() {
         tokens.expect("tokens").version
     };
     let park = async |refused: i64| {
-        let request = ClaimRequest {
-            connection_id: id,
-            node: stage.context.node,
-            lease_ttl: stage.context.lease_ttl,
-            limit: 1,
-            now,
-            recover: false,
-        };
+        let request = request(&stage, id, stage.context.node);
         let claim = store.claim(request).await.expect("read").expect("ours");
         let (lease, settings_version) = (claim.lease, claim.connection.settings_version);
         claim.commit(&[], &[]).await.expect("committed");
         let settled = Settled {
-            lease,
-            settings_version,
-            settlements: Vec::new(),
-            wait: None,
-            breaker: Breaker::default(),
             reauth: Some((refused, "Sign in again.".to_owned())),
-            last_sync: None,
-            max_attempts: 80,
-            now,
+            ..nothing(lease, settings_version, now)
         };
         store.settle(settled).await.expect("settled");
     };
@@ -110,5 +131,55 @@ async fn a_grant_refused_while_its_coach_signs_in_again_parks_nobody() {
     park(version().await).await;
     let status = stage.status(id).await;
     assert_eq!(status, ConnectionStatus::NeedsReauth, "that one was meant");
+    stage.stop().await;
+}
+
+/// The lease changes hands twice while this node looks the other way: once to another node that takes
+/// a row and dies, once back, by a call.
+#[tokio::test(flavor = "multi_thread")]
+async fn what_another_node_left_is_taken_up_although_a_call_got_the_lease_first() {
+    let stage = Stage::start(|_| {}).await;
+    let (coach, id) = stage.coach().await;
+    let (store, clock) = (&stage.context.store, &stage.context.clock);
+    let mine = stage.report(coach, false).await;
+    eventually("this node has worked", || async {
+        stage.calendars.holds(mine)
+    })
+    .await;
+    eventually("and settled", || async {
+        let due = store.due_connections(stage.context.node, clock.now(), clock.now(), 1);
+        due.await.expect("read").is_empty()
+    })
+    .await;
+
+    let other = NodeId::generate(clock.now(), stage.context.entropy.as_ref());
+    store.release_leases(None).await.expect("released");
+    let left = stage.report_unheard(coach).await;
+    let claim = store.claim(request(&stage, id, other)).await;
+    let claim = claim.expect("read").expect("the other's");
+    let (lease, settings_version) = (claim.lease, claim.connection.settings_version);
+    let taken: Vec<_> = claim.due.iter().map(|due| due.job.id).collect();
+    claim.commit(&taken, &[]).await.expect("taken");
+    let until = clock.now() + TimeDelta::seconds(1);
+    let wait = Some(Wait {
+        until,
+        why: WaitReason::Limit,
+    });
+    let settled = Settled {
+        wait,
+        ..nothing(lease, settings_version, clock.now())
+    };
+    store.settle(settled).await.expect("settled");
+    store.release_leases(None).await.expect("as if it had died");
+
+    // There is a wait, so this leaves no trace.
+    stage.connections.wake(vec![id]);
+    let tested = stage.connections.test(id).await;
+    assert!(tested.is_ok(), "{tested:?}");
+    eventually("what was left is in the calendar", || async {
+        stage.poller.wake(vec![id]);
+        stage.calendars.holds(left)
+    })
+    .await;
     stage.stop().await;
 }
