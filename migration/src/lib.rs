@@ -12,6 +12,7 @@ mod m0003_queue;
 mod m0004_sign_ins;
 mod m0005_nodes;
 mod m0006_outages;
+mod m0007_fewer_reads;
 
 #[derive(Debug)]
 pub struct Migrator;
@@ -26,6 +27,7 @@ impl MigratorTrait for Migrator {
             Box::new(m0004_sign_ins::Migration),
             Box::new(m0005_nodes::Migration),
             Box::new(m0006_outages::Migration),
+            Box::new(m0007_fewer_reads::Migration),
         ]
     }
 }

@@ -284,8 +284,7 @@ async fn with_context(
         appointments.insert(row.id, Appointment::try_from(row)?);
     }
     let mut mappings: HashMap<AppointmentId, Mapping> = mapping::Entity::find()
-        .filter(mapping::Column::ConnectionId.eq(connection_id))
-        .filter(mapping::Column::AppointmentId.is_in(ids.iter().copied()))
+        .from_raw_sql(mappings_of(db, connection_id, &ids).build())
         .all(db)
         .await?
         .into_iter()
@@ -303,6 +302,20 @@ async fn with_context(
             })
         })
         .collect())
+}
+
+pub(super) fn mappings_of(
+    db: &impl ConnectionTrait,
+    connection_id: ConnectionId,
+    appointments: &[AppointmentId],
+) -> Sql {
+    Sql::on(db)
+        .text("SELECT * FROM calendar_event_mappings WHERE appointment_id IN ")
+        .list(appointments.iter().copied())
+        .text(" AND ")
+        .plain_column("connection_id")
+        .text(" = ")
+        .value(connection_id)
 }
 
 pub(super) async fn save_mappings(

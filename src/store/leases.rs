@@ -14,7 +14,7 @@ use super::handover::not_kept_for_another;
 use super::patience::in_time;
 use super::sql::Sql;
 use super::{Store, StoreError};
-use crate::domain::{ConnectionId, NodeId, Timestamp, Wait};
+use crate::domain::{ConnectionId, NodeId, Priority, Timestamp, Wait};
 use crate::failpoint::{self, Step};
 use crate::plan::Breaker;
 
@@ -89,33 +89,41 @@ impl Store {
         now: Timestamp,
     ) -> Result<u64, StoreError> {
         in_time(async {
-        let sql = Sql::on(&self.write).text("UPDATE connection_leases SET expires_at = ");
-        let sql = later(sql, ttl, now)
-            .text(" WHERE connection_id IN (SELECT connection_id FROM connection_leases WHERE node = ")
-            .value(node)
-            .text(" AND expires_at >= ");
-        failpoint::before(Step::LeaseRenew)?;
-        let held = in_order(lease_now(sql, now)).execute(&self.write).await?;
-        failpoint::after(Step::LeaseRenew)?;
-        Ok(held)
-}).await
+            let sql = Sql::on(&self.write).text("UPDATE connection_leases SET expires_at = ");
+            let sql = later(sql, ttl, now)
+                .text(
+                    " WHERE connection_id IN \
+                     (SELECT connection_id FROM connection_leases WHERE node = ",
+                )
+                .value(node)
+                .text(" AND expires_at >= ");
+            failpoint::before(Step::LeaseRenew)?;
+            let held = in_order(lease_now(sql, now)).execute(&self.write).await?;
+            failpoint::after(Step::LeaseRenew)?;
+            Ok(held)
+        })
+        .await
     }
 
     /// Gives one lease back, so that another node need not wait for its end.
     pub async fn release_lease(&self, lease: Lease) -> Result<(), StoreError> {
         in_time(async {
-        failpoint::before(Step::LeaseRelease)?;
-        Sql::on(&self.write)
-            .text("UPDATE connection_leases SET node = NULL, expires_at = NULL WHERE connection_id = ")
-            .value(lease.connection_id)
-            .text(" AND node = ")
-            .value(lease.node)
-            .text(" AND epoch = ")
-            .value(lease.epoch)
-            .execute(&self.write)
-            .await?;
-        Ok(failpoint::after(Step::LeaseRelease)?)
-}).await
+            failpoint::before(Step::LeaseRelease)?;
+            Sql::on(&self.write)
+                .text(
+                    "UPDATE connection_leases SET node = NULL, expires_at = NULL \
+                     WHERE connection_id = ",
+                )
+                .value(lease.connection_id)
+                .text(" AND node = ")
+                .value(lease.node)
+                .text(" AND epoch = ")
+                .value(lease.epoch)
+                .execute(&self.write)
+                .await?;
+            Ok(failpoint::after(Step::LeaseRelease)?)
+        })
+        .await
     }
 
     /// Gives back every lease of a node, or of every node: at the end of a drain, and at the start of
@@ -251,20 +259,11 @@ pub(super) async fn reschedule(
     wait: Option<Wait>,
     breaker: Breaker,
 ) -> Result<Option<Timestamp>, StoreError> {
-    let earliest = Sql::on(db)
-        .text(
-            "SELECT q.scheduled_for FROM calendar_sync_queue q \
-             WHERE q.status = 'pending' AND EXISTS (SELECT 1 FROM coach_calendar_connections c \
-               WHERE c.id = q.connection_id AND c.status = 'active') AND q.connection_id = ",
-        )
-        .value(connection_id)
-        // Not MIN(): the first entry of the index, however many follow.
-        .text(" ORDER BY q.scheduled_for LIMIT 1")
-        .build();
-    let earliest = match db.query_one_raw(earliest).await? {
-        Some(row) => {
-            Some(Timestamp::try_get(&row, "", "scheduled_for").map_err(sea_orm::DbErr::from)?)
-        }
+    let earliest = match db
+        .query_one_raw(earliest(db, connection_id).build())
+        .await?
+    {
+        Some(row) => Some(Timestamp::try_get(&row, "", "at").map_err(sea_orm::DbErr::from)?),
         None => None,
     };
     let due = earliest.map(|at| wait.map_or(at, |wait| wait.until.max(at)));
@@ -287,6 +286,32 @@ pub(super) async fn reschedule(
         .execute(db)
         .await?;
     Ok(due)
+}
+
+/// When the first pending row is due: the first of each class of priority, by the index that the claim
+/// uses, however many follow.
+pub(super) fn earliest(db: &impl ConnectionTrait, connection_id: ConnectionId) -> Sql {
+    let mut sql = Sql::on(db).text("SELECT at FROM (");
+    for (place, priority) in Priority::HIGHEST_FIRST.into_iter().enumerate() {
+        if place > 0 {
+            sql = sql.text(" UNION ALL ");
+        }
+        sql = sql
+            .text(
+                "SELECT at FROM (SELECT scheduled_for AS at FROM calendar_sync_queue \
+                 WHERE status = 'pending' AND connection_id = ",
+            )
+            .value(connection_id)
+            .text(" AND priority = ")
+            .value(priority.as_i32())
+            .text(" ORDER BY scheduled_for LIMIT 1) first_of_class");
+    }
+    sql.text(
+        ") first WHERE EXISTS (SELECT 1 FROM coach_calendar_connections \
+         WHERE status = 'active' AND id = ",
+    )
+    .value(connection_id)
+    .text(") ORDER BY at LIMIT 1")
 }
 
 /// Ends a subquery over leases so that its rows are locked in the order everyone locks them in.

@@ -6,14 +6,16 @@ use uuid::Uuid;
 
 use super::enqueue::Pairs;
 use super::sql::Sql;
-use super::{Store, claim, settle};
+use super::{Store, claim, leases, settle};
 use crate::domain::{AppointmentId, ConnectionId, JobId, Timestamp};
 
 /// As many as one round has: a few would be looked up one by one in any case.
 const ROWS: u128 = 50;
 
-/// The lines of SQLite's plan that read the queue.
-async fn reads_of_queue(db: &DatabaseConnection, sql: Sql) -> Vec<String> {
+const QUEUE: &str = "calendar_sync_queue";
+
+/// The lines of SQLite's plan that read a table.
+async fn reads_of(table: &str, db: &DatabaseConnection, sql: Sql) -> Vec<String> {
     let statement = sql.build();
     let explain = format!("EXPLAIN QUERY PLAN {}", statement.sql);
     let values = statement.values.expect("bound values");
@@ -22,7 +24,7 @@ async fn reads_of_queue(db: &DatabaseConnection, sql: Sql) -> Vec<String> {
     lines
         .iter()
         .map(|line| line.try_get("", "detail").expect("a line"))
-        .filter(|line: &String| line.contains("calendar_sync_queue"))
+        .filter(|line: &String| line.contains(table))
         .collect()
 }
 
@@ -38,20 +40,32 @@ async fn a_backlog_is_not_read_to_find_a_few_of_its_rows() {
     let appointments: Vec<AppointmentId> = ids().map(AppointmentId).collect();
     let connection = ConnectionId(Uuid::nil());
     let statements = [
-        ("id=?", claim::take(db, &jobs, now)),
-        ("id=?", settle::complete(db, jobs, now)),
+        (QUEUE, "id=?", claim::take(db, &jobs, now)),
+        (QUEUE, "id=?", settle::complete(db, jobs, now)),
         (
+            QUEUE,
             "appointment_id=?",
             settle::queued_anew(db, connection, appointments.clone()),
         ),
-        ("appointment_id=?", claim::inherit(db, connection)),
         (
+            QUEUE,
+            "connection_id=? AND priority=?",
+            leases::earliest(db, connection),
+        ),
+        (QUEUE, "appointment_id=?", claim::inherit(db, connection)),
+        (
+            QUEUE,
             "appointment_id=?",
             Pairs::Appointments(&appointments).select(Sql::on(db), now),
         ),
+        (
+            "calendar_event_mappings",
+            "appointment_id=?",
+            claim::mappings_of(db, connection, &appointments),
+        ),
     ];
-    for (by, sql) in statements {
-        let reads = reads_of_queue(db, sql).await;
+    for (table, by, sql) in statements {
+        let reads = reads_of(table, db, sql).await;
         let key = format!("({by})");
         assert!(!reads.is_empty(), "{by}");
         assert!(reads.iter().all(|read| read.ends_with(&key)), "{reads:?}");

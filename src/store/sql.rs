@@ -74,14 +74,15 @@ impl Sql {
         }
     }
 
-    /// A column no index is to be chosen for. Without statistics SQLite takes any `status = …` to be
-    /// rarer than a list of ids, and would read a backlog of 100,000 rows to find the few asked for.
+    /// A column no index is to be chosen for. Statistics of a backlog that has just come are missing or
+    /// old: any `status = …` is then taken to be rarer than a list of ids, and 100,000 rows would be
+    /// read to find the few asked for.
     pub(super) fn plain_column(self, name: &str) -> Self {
-        let sql = match self.backend {
-            DbBackend::Sqlite => self.text("+"),
-            _ => self,
-        };
-        sql.text(name)
+        self.text("COALESCE(")
+            .text(name)
+            .text(", ")
+            .text(name)
+            .text(")")
     }
 
     /// Locks the rows a subquery selects, where that is needed.
