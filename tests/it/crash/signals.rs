@@ -11,7 +11,7 @@ use uuid::Uuid;
 use super::client::patiently;
 use super::desired::{Desired, Link};
 use super::stage::{Plan, Stage};
-use crate::support::{COACH_EMAIL, Session};
+use crate::support::{COACH_EMAIL, Session, eventually};
 
 /// A node with a backlog of both providers; the first calls are under way.
 async fn busy(latency: Duration, fault: Option<FaultEffect>) -> (Stage, Desired) {
@@ -120,6 +120,13 @@ async fn a_second_signal_ends_it_at_once_and_nothing_is_lost() {
 async fn what_is_cut_off_at_the_deadline_keeps_its_lease_and_nothing_is_lost() {
     let (stage, desired) = busy(Duration::ZERO, Some(FaultEffect::Hang)).await;
     let node = &stage.nodes[0];
+    let working = "SELECT 'works' FROM calendar_sync_queue WHERE status = 'processing' \
+                   GROUP BY connection_id";
+    eventually("every connection is at it", async || {
+        let working = stage.database.texts(working, 0).await.len();
+        (working == ProviderKind::ALL.len()).then_some(())
+    })
+    .await;
     node.hold(true);
     node.terminate();
     ends(&stage).await;
