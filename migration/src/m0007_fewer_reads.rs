@@ -11,14 +11,20 @@ pub(crate) struct Migration;
 
 #[async_trait::async_trait]
 impl MigrationTrait for Migration {
+    /// Each statement by itself: a node that works meanwhile locks the same tables in another order. So
+    /// each may also be repeated.
+    fn use_transaction(&self) -> Option<bool> {
+        Some(false)
+    }
+
     async fn up(&self, manager: &SchemaManager) -> Result<(), DbErr> {
         run(
             manager,
             &[
-                "CREATE INDEX leases_of_node ON connection_leases (node, connection_id) \
+                "CREATE INDEX IF NOT EXISTS leases_of_node ON connection_leases (node, connection_id) \
                  WHERE node IS NOT NULL",
-                "DROP INDEX leases_by_node",
-                "DROP INDEX queue_next_due",
+                "DROP INDEX IF EXISTS leases_by_node",
+                "DROP INDEX IF EXISTS queue_next_due",
             ],
         )
         .await
@@ -28,9 +34,10 @@ impl MigrationTrait for Migration {
         run(
             manager,
             &[
-                "CREATE INDEX leases_by_node ON connection_leases (node) WHERE node IS NOT NULL",
-                "DROP INDEX leases_of_node",
-                "CREATE INDEX queue_next_due \
+                "CREATE INDEX IF NOT EXISTS leases_by_node ON connection_leases (node) \
+                 WHERE node IS NOT NULL",
+                "DROP INDEX IF EXISTS leases_of_node",
+                "CREATE INDEX IF NOT EXISTS queue_next_due \
                  ON calendar_sync_queue (connection_id, scheduled_for) WHERE status = 'pending'",
             ],
         )
