@@ -180,18 +180,7 @@ async fn recover(db: &impl ConnectionTrait, connection_id: ConnectionId) -> Resu
     }
     inherit(db, connection_id).execute(db).await?;
     // A folded row leaves its sync to the successor, so that progress counts the work once.
-    Sql::on(db)
-        .text(
-            "DELETE FROM calendar_sync_queue WHERE status = 'processing' \
-             AND EXISTS (SELECT 1 FROM calendar_sync_queue open \
-               WHERE open.status IN ('pending', 'failed') \
-               AND open.connection_id = calendar_sync_queue.connection_id \
-               AND open.appointment_id = calendar_sync_queue.appointment_id) \
-             AND connection_id = ",
-        )
-        .value(connection_id)
-        .execute(db)
-        .await?;
+    fold(db, connection_id).execute(db).await?;
     Sql::on(db)
         .text(
             "UPDATE calendar_sync_queue SET status = 'pending', started_at = NULL \
@@ -222,6 +211,21 @@ pub(super) fn inherit(db: &impl ConnectionTrait, connection_id: ConnectionId) ->
         .text(" = left_over.connection_id AND ")
         .plain_column("calendar_sync_queue.status")
         .text(" IN ('pending', 'failed') AND left_over.connection_id = ")
+        .value(connection_id)
+}
+
+/// Rows that were never settled and have a successor go.
+pub(super) fn fold(db: &impl ConnectionTrait, connection_id: ConnectionId) -> Sql {
+    Sql::on(db)
+        .text(
+            "DELETE FROM calendar_sync_queue WHERE status = 'processing' AND EXISTS \
+             (SELECT 1 FROM calendar_sync_queue open \
+               WHERE open.appointment_id = calendar_sync_queue.appointment_id AND ",
+        )
+        .plain_column("open.connection_id")
+        .text(" = calendar_sync_queue.connection_id AND ")
+        .plain_column("open.status")
+        .text(" IN ('pending', 'failed')) AND connection_id = ")
         .value(connection_id)
 }
 

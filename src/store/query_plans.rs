@@ -53,6 +53,7 @@ async fn a_backlog_is_not_read_to_find_a_few_of_its_rows() {
             leases::earliest(db, connection),
         ),
         (QUEUE, "appointment_id=?", claim::inherit(db, connection)),
+        ("open", "appointment_id=?", claim::fold(db, connection)),
         (
             QUEUE,
             "appointment_id=?",
