@@ -75,11 +75,9 @@ pub(crate) async fn deliver(
                 tracing::debug!(error = %error, "other nodes were not told");
                 // Whoever acts for them: what is not ours to do finds that out by itself.
                 poller.wake(letters.wake.into_iter().collect());
-                if letters.overflowed {
-                    poller.poll();
-                }
-                // The limits are written nowhere else.
+                // The limits are written nowhere else; the others are more than could be named here.
                 let mut outbox = lock(&nodes.0.outbox);
+                outbox.overflowed |= letters.overflowed;
                 outbox.census |= letters.census;
                 for (provider, until) in letters.limits {
                     outbox.limit(provider, until);
