@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use ractor::RpcReplyPort;
 
-use super::context::{Taken, WorkerContext};
+use super::context::WorkerContext;
 use super::round::Hands;
 use super::services::Service;
 use crate::domain::{
@@ -136,11 +136,6 @@ impl Hands {
             self.recover = true;
             return Ok(Err(Unreachable::Busy));
         }
-        if lease.map(|lease| lease.epoch) != self.lease.map(|lease| lease.epoch) {
-            // Whoever had it meanwhile may have left rows behind.
-            self.recover = true;
-        }
-        self.lease = lease;
         // As the last owner left it.
         let Some(view) = context.store.connection(self.connection_id).await? else {
             return Ok(Err(Unreachable::NotFound));
@@ -160,9 +155,11 @@ impl Hands {
         loop {
             let now = context.clock.now();
             let asked_at = context.clock.monotonic();
-            self.taken = Taken::asked_at(asked_at);
             let lease = store.take_lease(id, node, context.lease_ttl, now).await?;
-            self.holds(context);
+            if let Some(lease) = lease {
+                self.took(context, lease, asked_at);
+                self.holds(context);
+            }
             let left = deadline.saturating_sub(asked_at);
             if lease.is_some() || left.is_zero() || store.is_sqlite() {
                 return Ok(lease);

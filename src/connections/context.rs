@@ -73,18 +73,31 @@ impl WorkerContext {
 /// When a worker took its lease, on the monotonic clock.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Taken {
-    /// Before the database was asked: the lease lasts from then on at least.
-    pub(super) asked_at: Duration,
-    /// When the taking was known to be committed; `None` until then. A renewal that was asked for
-    /// earlier may not have seen this lease.
-    pub(super) held_at: Option<Duration>,
+    /// For the last time, before the database was asked: the lease lasts from then on at least.
+    asked_at: Duration,
+    /// Since when it has been known to be committed, under the same epoch; `None` until then. A renewal
+    /// that was asked for earlier may not have seen this lease.
+    held_since: Option<Duration>,
 }
 
 impl Taken {
     pub(super) fn asked_at(asked_at: Duration) -> Self {
         Self {
             asked_at,
-            held_at: None,
+            held_since: None,
+        }
+    }
+
+    /// The same lease was asked for again.
+    pub(super) fn again(self, asked_at: Duration) -> Self {
+        Self { asked_at, ..self }
+    }
+
+    /// The taking was committed.
+    pub(super) fn committed(self, now: Duration) -> Self {
+        Self {
+            held_since: self.held_since.or(Some(now)),
+            ..self
         }
     }
 }
@@ -115,15 +128,22 @@ impl LeaseWatch {
         renewals.last = renewals.last.max(asked_at);
     }
 
+    /// What is still to be believed of it: a lease that was held before a pause may have been lost in it.
+    pub(super) fn trusted(&self, taken: Taken) -> Taken {
+        let unbroken_since = self.lock().unbroken_since;
+        Taken {
+            held_since: taken.held_since.filter(|held| *held >= unbroken_since),
+            ..taken
+        }
+    }
+
     /// The end of a lease that was taken then and renewed with all others since.
     pub(super) fn end(&self, taken: Taken, ttl: Duration) -> Duration {
-        let renewals = *self.lock();
-        let was_seen = taken.held_at.is_some_and(|held| held <= renewals.last);
-        if was_seen && taken.asked_at >= renewals.unbroken_since {
-            renewals.last + ttl
-        } else {
-            taken.asked_at + ttl
-        }
+        let last = self.lock().last;
+        let trusted = self.trusted(taken);
+        let was_seen = trusted.held_since.is_some_and(|held| held <= last);
+        let renewed_at = if was_seen { last } else { taken.asked_at };
+        renewed_at.max(taken.asked_at) + ttl
     }
 
     /// Waits for `call`, but acts no longer than the lease lasts that was taken then.
@@ -177,10 +197,7 @@ mod tests {
     /// Asked for and committed in the same moment.
     fn taken(second: u64) -> Taken {
         let at = Duration::from_secs(second);
-        Taken {
-            asked_at: at,
-            held_at: Some(at),
-        }
+        Taken::asked_at(at).committed(at)
     }
 
     #[tokio::test]
@@ -225,21 +242,39 @@ mod tests {
         assert_eq!(watch.end(taken(0), ttl), second(15));
         assert_eq!(watch.end(taken(15), ttl), second(30));
     }
+
     #[test]
     fn a_renewal_while_the_lease_was_being_taken_did_not_see_it() {
         let ttl = Duration::from_secs(15);
         let second = Duration::from_secs;
         let watch = LeaseWatch::default();
         let asked = Taken::asked_at(second(1));
-        let held = Taken {
-            held_at: Some(second(4)),
-            ..asked
-        };
+        let held = asked.committed(second(4));
         watch.renewed(second(3), second(3), ttl);
         assert_eq!(watch.end(asked, ttl), second(16));
         assert_eq!(watch.end(held, ttl), second(16));
         watch.renewed(second(5), second(5), ttl);
         assert_eq!(watch.end(asked, ttl), second(16));
         assert_eq!(watch.end(held, ttl), second(20));
+    }
+
+    #[test]
+    fn a_lease_that_is_held_stays_renewed_while_a_slow_database_is_asked_for_it_again() {
+        let ttl = Duration::from_secs(15);
+        let second = Duration::from_secs;
+        let watch = LeaseWatch::default();
+        watch.renewed(second(20), second(20), ttl);
+        let held = watch.trusted(taken(1)).again(second(10));
+        assert_eq!(watch.end(held, ttl), second(25));
+        watch.renewed(second(30), second(30), ttl);
+        let held = taken(21).again(second(22));
+        assert_eq!(watch.end(held, ttl), second(45));
+        // But not over a pause in which it may have been lost.
+        watch.renewed(second(60), second(60), ttl);
+        let held = watch.trusted(held).again(second(61));
+        assert_eq!(watch.end(held, ttl), second(76));
+        watch.renewed(second(65), second(65), ttl);
+        assert_eq!(watch.end(held, ttl), second(76));
+        assert_eq!(watch.end(held.committed(second(62)), ttl), second(80));
     }
 }

@@ -33,14 +33,12 @@ impl Hands {
     ) -> Result<Opened<'a>, StoreError> {
         for _ in 0..TOKEN_READS {
             let now = context.clock.now();
-            self.taken = Taken::asked_at(context.clock.monotonic());
+            let asked_at = context.clock.monotonic();
             let mut claim = match context.store.claim(self.request(context, now)).await? {
                 Ok(claim) => claim,
                 Err(why) => return Ok(Opened::Ended(self.not_claimed(why))),
             };
-            // Also where this claim leaves no trace and the next one finds the lease already ours.
-            self.recover |= self.lease != Some(claim.lease);
-            self.lease = Some(claim.lease);
+            self.took(context, claim.lease, asked_at);
             if claim.taken_over {
                 context.metrics.taken_over();
             }
@@ -105,9 +103,22 @@ impl Hands {
         ))))
     }
 
-    /// The lease was just committed: renewals see it from now on.
+    /// This lease was taken or kept, and is yet to be committed.
+    pub(super) fn took(&mut self, context: &WorkerContext, lease: Lease, asked_at: Duration) {
+        if self.lease == Some(lease) {
+            self.taken = context.leases.trusted(self.taken).again(asked_at);
+        } else {
+            self.taken = Taken::asked_at(asked_at);
+            // Whoever had it meanwhile may have left rows behind. Not known by the database alone: this
+            // claim may leave no trace, and the next one find the lease already ours.
+            self.recover = true;
+        }
+        self.lease = Some(lease);
+    }
+
+    /// The lease is committed: renewals see it from now on.
     pub(super) fn holds(&mut self, context: &WorkerContext) {
-        self.taken.held_at = Some(context.clock.monotonic());
+        self.taken = self.taken.committed(context.clock.monotonic());
     }
 
     fn not_claimed(&mut self, why: NoClaim) -> RoundEnd {

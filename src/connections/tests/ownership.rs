@@ -48,10 +48,7 @@ async fn a_lease_is_nobody_elses_while_it_is_renewed_and_anybodys_afterwards() {
     let stage = Stage::start(|context| context.clock = clock.clone()).await;
     let (_, id) = stage.coach().await;
     let (context, ttl) = (&stage.context, stage.context.lease_ttl);
-    let taken = Taken {
-        asked_at: Duration::ZERO,
-        held_at: Some(Duration::ZERO),
-    };
+    let taken = Taken::asked_at(Duration::ZERO).committed(Duration::ZERO);
     let other = NodeId::generate(clock.now(), context.entropy.as_ref());
     let take = async |node: NodeId| {
         let taken = context.store.take_lease(id, node, ttl, clock.now()).await;
@@ -160,7 +157,7 @@ async fn what_another_node_left_is_taken_up_although_a_call_got_the_lease_first(
     let (lease, settings_version) = (claim.lease, claim.connection.settings_version);
     let taken: Vec<_> = claim.due.iter().map(|due| due.job.id).collect();
     claim.commit(&taken, &[]).await.expect("taken");
-    let until = clock.now() + TimeDelta::seconds(1);
+    let until = clock.now() + TimeDelta::seconds(3);
     let wait = Some(Wait {
         until,
         why: WaitReason::Limit,
