@@ -61,7 +61,7 @@ impl Default for Surroundings {
 /// Why a daemon did not start.
 #[derive(Debug, thiserror::Error)]
 pub enum StartError {
-    #[error("{0}")]
+    #[error(transparent)]
     Store(#[from] StoreError),
     #[error("the HTTP client cannot be set up")]
     HttpClient(#[from] reqwest::Error),
