@@ -70,9 +70,9 @@ impl Nodes {
             .asked_at
             .is_none_or(|before| asked_at.saturating_sub(before) >= context.lease_ttl);
         let tokens = match (is_stale, others.is_empty()) {
+            (true, true) if before.asked_at.is_none() => Tokens::Full,
             // Alone after a long silence as before it. If another node came and went meanwhile, what it
             // used is not known: the provider refuses the rest, and we obey.
-            (true, true) if before.asked_at.is_none() => Tokens::Full,
             (false, _) | (true, true) => Tokens::Kept,
             // Others used the quota until now, or took this node's part of it for a dead one's.
             (true, false) => Tokens::None,
