@@ -112,6 +112,9 @@ impl AppointmentsApi {
     }
 
     /// Report up to 1,000 appointments as they now are, all or none.
+    ///
+    /// As one by one, in their order, but durable together: if one is refused, none is taken in, and
+    /// the errors name each that is wrong.
     #[oai(
         path = "/appointments/batch",
         method = "post",
@@ -146,6 +149,8 @@ impl AppointmentsApi {
     }
 
     /// An appointment, and why it is or is not in each calendar.
+    ///
+    /// One entry for each connection of its coach, with the event there or the reason why there is none.
     #[oai(
         path = "/appointments/:id",
         method = "get",
@@ -174,6 +179,8 @@ impl AppointmentsApi {
     }
 
     /// Appointments of a coach, by start.
+    ///
+    /// A page at a time. Erased ones are left out.
     #[oai(
         path = "/appointments",
         method = "get",
@@ -218,6 +225,8 @@ impl AppointmentsApi {
     }
 
     /// Erase an appointment: from every calendar, then from here.
+    ///
+    /// Client details are gone when this answers; events follow as fast as their providers allow.
     #[oai(
         path = "/appointments/:id",
         method = "delete",

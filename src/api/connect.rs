@@ -113,6 +113,9 @@ impl ConnectApi {
     }
 
     /// Where a provider sends the browser back to.
+    ///
+    /// Not to be called by programs. It finishes the sign-in that this browser began, and then sends
+    /// the browser to the return address with the result in its query.
     #[oai(path = "/callback", method = "get", operation_id = "finish_sign_in")]
     async fn finish_sign_in(
         &self,

@@ -223,6 +223,8 @@ impl ConnectionsApi {
     }
 
     /// Try a connection with a live call.
+    ///
+    /// Looks at the calendar at the provider and changes nothing. What is wrong is part of the answer.
     #[oai(
         path = "/connections/:id/test",
         method = "post",
@@ -240,6 +242,8 @@ impl ConnectionsApi {
     }
 
     /// How the work of a connection stands.
+    ///
+    /// Counts of appointments by what is left to do for them, the full sync under way, and recent jobs.
     #[oai(
         path = "/connections/:id/sync-status",
         method = "get",
@@ -257,6 +261,8 @@ impl ConnectionsApi {
     }
 
     /// Calendars of the account that can be written to.
+    ///
+    /// Asked of the provider. The `id` of one is what the setting `calendar_id` takes.
     #[oai(
         path = "/connections/:id/calendars",
         method = "get",

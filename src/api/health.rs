@@ -60,6 +60,8 @@ refusals! {
 #[OpenApi(tag = "Tag::Health")]
 impl HealthApi {
     /// Whether the process answers.
+    ///
+    /// Says nothing of the database or of what runs: restart the process only if this fails.
     #[oai(path = "/health/live", method = "get", operation_id = "get_liveness")]
     async fn get_liveness(&self) -> Json<Live> {
         Json(Live {
@@ -68,6 +70,9 @@ impl HealthApi {
     }
 
     /// Whether requests and work are being served: database, poller, supervisors.
+    ///
+    /// Of this node alone. Each part says whether it is in order, and why not; send requests to another
+    /// node while this answers 503.
     #[oai(path = "/health/ready", method = "get", operation_id = "get_readiness")]
     async fn get_readiness(&self, state: Data<&Arc<ApiState>>) -> ReadyAnswer {
         let readiness = state.health.ready().await;
@@ -79,6 +84,8 @@ impl HealthApi {
     }
 
     /// The supervision tree, with state, restarts, progress and errors.
+    ///
+    /// Of this node, for operators: one entry for each actor that runs.
     #[oai(path = "/health/actors", method = "get", operation_id = "get_actors")]
     async fn get_actors(
         &self,
@@ -90,6 +97,8 @@ impl HealthApi {
     }
 
     /// Metrics for Prometheus.
+    ///
+    /// Of this node, in the OpenMetrics text format.
     #[oai(path = "/metrics", method = "get", operation_id = "get_metrics")]
     async fn get_metrics(
         &self,

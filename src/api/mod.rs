@@ -69,6 +69,7 @@ pub fn service(state: ApiState, pages: Route) -> impl Endpoint<Output = Response
     let api = document::service();
     let routes = pages
         .at("/openapi.json", document::json_endpoint())
+        .at("/openapi.yaml", document::yaml_endpoint())
         .at("/docs", document::page_endpoint(&api))
         .nest("/", api.into_endpoint());
     edge::Edge::new(routes, Arc::new(state))

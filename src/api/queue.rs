@@ -39,6 +39,8 @@ refusals! {
 #[OpenApi(prefix_path = BASE_PATH, tag = "Tag::Queue")]
 impl QueueApi {
     /// Jobs, newest first.
+    ///
+    /// All, or those with a status or of a connection, a page at a time.
     #[oai(path = "/queue", method = "get", operation_id = "list_jobs")]
     async fn list_jobs(
         &self,
@@ -70,6 +72,9 @@ impl QueueApi {
     }
 
     /// Try one failed job again.
+    ///
+    /// Its attempts are counted anew. What it does is planned when it runs, by what the appointment is
+    /// then.
     #[oai(
         path = "/queue/:job_id/retry",
         method = "post",
@@ -90,6 +95,8 @@ impl QueueApi {
     }
 
     /// Try all failed jobs again, or those of one connection.
+    ///
+    /// As for one; the answer says how many became pending.
     #[oai(
         path = "/queue/retry-failed",
         method = "post",

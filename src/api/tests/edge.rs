@@ -1,6 +1,7 @@
 //! What holds for every request: ids, problems, headers, limits, permissions of pages.
 
 use poem::http::{Method, StatusCode};
+use serde_json::Value;
 
 use super::{BASE_PATH, Bench, coach, read};
 
@@ -127,6 +128,12 @@ async fn documents_and_readiness_need_no_token() {
     let bench = Bench::start().await;
     let document = bench.client.get("/openapi.json").send().await;
     assert_eq!(read(document, StatusCode::OK).await["openapi"], "3.0.0");
+    let yaml = bench.client.get("/openapi.yaml").send().await;
+    yaml.assert_header("content-type", "application/yaml");
+    let yaml = yaml.0.into_body().into_string().await.expect("text");
+    let yaml: Value = serde_yaml::from_str(&yaml).expect("YAML");
+    let json: Value = serde_json::from_str(&crate::api::document()).expect("JSON");
+    assert_eq!(yaml, json);
     let page = bench.client.get("/docs").send().await;
     page.assert_status_is_ok();
     let policy = page.0.header("content-security-policy").expect("a policy");

@@ -1,11 +1,15 @@
 //! The OpenAPI document and the pages that show it, made from the operations alone.
 
+mod complete;
+
 use poem::endpoint::make_sync;
 use poem::http::header::CONTENT_SECURITY_POLICY;
 use poem::web::Html;
 use poem::{Endpoint, IntoResponse, Response};
-use poem_openapi::{LicenseObject, OpenApiService, Tags};
+use poem_openapi::{ContactObject, LicenseObject, OpenApiService, Tags};
+use serde_json::Value;
 
+use self::complete::complete;
 use super::appointments::AppointmentsApi;
 use super::coaches::CoachesApi;
 use super::connect::ConnectApi;
@@ -58,7 +62,8 @@ pub(super) fn service() -> OpenApiService<Apis, ()> {
          RFC 3339 in UTC, ids are UUIDs, errors are problem details (RFC 9457) whose `code` is \
          stable. Unknown fields of a body are refused.",
     )
-    .license(LicenseObject::new(env!("CARGO_PKG_LICENSE")))
+    .contact(ContactObject::new().name("Who runs this installation"))
+    .license(LicenseObject::new(env!("CARGO_PKG_LICENSE")).url("https://spdx.org/licenses/"))
     .server("/")
 }
 
@@ -66,16 +71,32 @@ pub(super) fn service() -> OpenApiService<Apis, ()> {
 ///
 /// Needs neither settings nor a database.
 pub fn document() -> String {
-    let mut text = service().spec();
+    let mut text = format!("{:#}", completed());
     text.push('\n');
     text
 }
 
+fn completed() -> Value {
+    // What the generator wrote is JSON; if it were not, nothing of it could be said to be true.
+    let mut document = serde_json::from_str(&service().spec()).unwrap_or(Value::Null);
+    complete(&mut document);
+    document
+}
+
 pub(super) fn json_endpoint() -> impl Endpoint + 'static {
-    let document = document();
+    endpoint("application/json", document())
+}
+
+pub(super) fn yaml_endpoint() -> impl Endpoint + 'static {
+    // A value made from JSON has nothing that YAML could not say.
+    let document = serde_yaml::to_string(&completed()).unwrap_or_default();
+    endpoint("application/yaml", document)
+}
+
+fn endpoint(content_type: &'static str, document: String) -> impl Endpoint + 'static {
     make_sync(move |_| {
         Response::builder()
-            .content_type("application/json")
+            .content_type(content_type)
             .body(document.clone())
     })
 }
@@ -119,7 +140,7 @@ mod tests {
 
     #[test]
     fn every_operation_has_an_id_a_summary_and_documented_problems() {
-        let document: serde_json::Value = serde_json::from_str(&document()).expect("JSON");
+        let document: Value = serde_json::from_str(&document()).expect("JSON");
         let paths = document["paths"].as_object().expect("paths");
         let mut ids = std::collections::BTreeSet::new();
         for (path, operations) in paths {
@@ -128,7 +149,9 @@ mod tests {
                 assert!(ids.insert(id.to_owned()), "{id} twice");
                 assert!(operation["summary"].is_string(), "{method} {path}");
                 let responses = operation["responses"].as_object().expect("responses");
-                let is_guarded = operation.get("security").is_some();
+                assert!(operation["description"].is_string(), "{method} {path}");
+                let security = operation["security"].as_array().expect("said");
+                let is_guarded = !security.is_empty();
                 assert_eq!(is_guarded, responses.contains_key("401"), "{method} {path}");
             }
         }
