@@ -171,10 +171,13 @@ impl Verifier {
         if now >= expires + LEEWAY_SECONDS {
             return Err(TokenError::Expired);
         }
-        match seconds("nbf")? {
-            Some(not_before) if now + LEEWAY_SECONDS < not_before => Err(TokenError::NotYetValid),
-            Some(_) | None => Ok(()),
+        // One that was issued in the future was issued by a clock that is wrong, or by nobody.
+        for from in [seconds("nbf")?, seconds("iat")?].into_iter().flatten() {
+            if now + LEEWAY_SECONDS < from {
+                return Err(TokenError::NotYetValid);
+            }
         }
+        Ok(())
     }
 
     fn check_realm(&self, claims: &Map<String, Value>) -> Result<(), TokenError> {

@@ -176,6 +176,13 @@ async fn a_published_key_is_never_a_shared_secret() {
     ] })))
     .await;
     let verifier = issuer.verifier(clock());
+    let part = |value: &Value| BASE64URL_NOPAD.encode(value.to_string().as_bytes());
+    let header = json!({ "alg": "none", "kid": "r" });
+    let none = format!("{}.{}.", part(&header), part(&claims(&json!({}))));
+    assert_eq!(
+        verifier.verify(&none).await,
+        Err(TokenError::WrongAlgorithm)
+    );
     for (secret, kid) in [(&modulus[..], "r"), (SECRET.as_bytes(), "s")] {
         let mut header = Header::new(Algorithm::HS256);
         header.kid = Some(kid.to_owned());

@@ -74,14 +74,16 @@ async fn claims_are_required_and_checked() {
         ),
         (json!({ "exp": NOW - 60 }), TokenError::Expired),
         (json!({ "exp": -1 }), TokenError::Expired),
+        (json!({ "iat": "now" }), TokenError::BadClaim("iat")),
         (json!({ "nbf": NOW + 61 }), TokenError::NotYetValid),
+        (json!({ "iat": NOW + 61 }), TokenError::NotYetValid),
     ] {
         let token = hs256(&claims(&changes));
         assert_eq!(verifier.verify(&token).await, Err(expected), "{changes}");
     }
     for changes in [
         json!({ "exp": NOW - 59 }),
-        json!({ "exp": 1_700_000_000.5, "nbf": NOW + 60 }),
+        json!({ "exp": 1_700_000_000.5, "nbf": NOW + 60, "iat": NOW + 60 }),
     ] {
         let token = hs256(&claims(&changes));
         assert!(verifier.verify(&token).await.is_ok(), "{changes}");
