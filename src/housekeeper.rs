@@ -103,9 +103,31 @@ impl Housekeeper {
                 break;
             }
         }
-        if sign_ins + appointments + jobs > 0 {
-            tracing::debug!(sign_ins, appointments, jobs, "housekeeping done");
+        let audit_events = self.forget_audit_events().await?;
+        if sign_ins + appointments + jobs + audit_events > 0 {
+            tracing::debug!(
+                sign_ins,
+                appointments,
+                jobs,
+                audit_events,
+                "housekeeping done"
+            );
         }
         Ok(())
+    }
+
+    async fn forget_audit_events(&self) -> Result<u64, StoreError> {
+        let kept = TimeDelta::from_std(self.context.audit_retention).unwrap_or(TimeDelta::MAX);
+        let Some(before) = self.context.clock.now().checked_sub_signed(kept) else {
+            return Ok(0);
+        };
+        let mut forgotten = 0;
+        loop {
+            let some = self.context.store.forget_audit_events(before).await?;
+            forgotten += some;
+            if some == 0 {
+                return Ok(forgotten);
+            }
+        }
     }
 }

@@ -40,6 +40,7 @@
 //! - [`plan`]: the pure decisions
 //! - [`provider`]: Google and Outlook behind one trait
 //! - [`queue`]: which connections are due
+//! - `rate_clock`: our clock as rate limiters read it
 //! - [`security`]: the key ring, sealed tokens, API tokens
 //! - `server`: the sockets under the API, and how long clients may hold them
 //! - `shared_time`: one time for all nodes
@@ -67,6 +68,7 @@ pub mod oauth;
 pub mod plan;
 pub mod provider;
 pub mod queue;
+mod rate_clock;
 mod root;
 pub mod security;
 mod server;

@@ -10,9 +10,10 @@ use poem_openapi::SecurityScheme;
 use poem_openapi::auth::Bearer as BearerToken;
 
 use super::ApiState;
+use super::edge::{Address, RequestId};
 use super::problem::{Code, Problem};
-use crate::domain::CoachId;
-use crate::security::api_token::{Caller, TokenError};
+use crate::domain::{Actor, ActorRole, CoachId, Origin};
+use crate::security::api_token::{Caller, Role, TokenError};
 
 /// A caller whose token was believed. Claims: `sub`, `role` (coach, service, admin), `exp`.
 #[derive(SecurityScheme)]
@@ -22,14 +23,40 @@ use crate::security::api_token::{Caller, TokenError};
     bearer_format = "JWT",
     checker = "authenticate"
 )]
-pub(super) struct Bearer(Caller);
+pub(super) struct Bearer(Believed);
 
-async fn authenticate(request: &Request, bearer: BearerToken) -> poem::Result<Caller> {
+pub(super) struct Believed {
+    caller: Caller,
+    request_id: Option<String>,
+}
+
+async fn authenticate(request: &Request, bearer: BearerToken) -> poem::Result<Believed> {
     let state = request
         .data::<Arc<ApiState>>()
         .ok_or_else(|| Problem::new(Code::Internal))?;
-    let believed = state.verifier.verify(&bearer.token).await;
-    Ok(believed.map_err(|error| refusal(&error))?)
+    let caller = match state.verifier.verify(&bearer.token).await {
+        Ok(caller) => caller,
+        Err(error) => {
+            if let Some(address) = request.data::<Address>()
+                && is_suspicious(error)
+            {
+                state.limits.note_bad_token(*address)?;
+            }
+            return Err(refusal(&error).into());
+        }
+    };
+    state.limits.admit_caller(&caller)?;
+    let request_id = request.data::<RequestId>();
+    Ok(Believed {
+        caller,
+        request_id: request_id.map(|id| id.as_str().to_owned()),
+    })
+}
+
+/// Whether it may be a guess. A token that has expired is honest, and its page must hear 401 to ask for
+/// a new one; with no keys at hand nobody is judged.
+fn is_suspicious(error: TokenError) -> bool {
+    !matches!(error, TokenError::Expired | TokenError::KeysUnavailable)
 }
 
 fn refusal(error: &TokenError) -> Problem {
@@ -54,14 +81,30 @@ fn refusal(error: &TokenError) -> Problem {
 }
 
 impl Bearer {
-    /// For the audit line of what cannot be taken back.
+    /// For the log line of what cannot be taken back.
     pub(super) fn caller(&self) -> &Caller {
-        &self.0
+        &self.0.caller
+    }
+
+    /// For the audit trail.
+    pub(super) fn origin(&self) -> Origin {
+        let caller = self.caller();
+        Origin {
+            actor: Actor {
+                subject: caller.subject(),
+                role: match caller.role() {
+                    Role::Coach => ActorRole::Coach,
+                    Role::Service => ActorRole::Service,
+                    Role::Admin => ActorRole::Admin,
+                },
+            },
+            request_id: self.0.request_id.clone(),
+        }
     }
 
     /// A coach names nobody but themselves.
     pub(super) fn may_name(&self, coach_id: CoachId) -> Result<(), Problem> {
-        match &self.0 {
+        match self.caller() {
             Caller::Coach(own) if *own != coach_id => {
                 Err(Problem::new(Code::Forbidden).because("A coach may name no other coach."))
             }
@@ -75,14 +118,14 @@ impl Bearer {
     }
 
     pub(super) fn is_platform(&self) -> Result<(), Problem> {
-        match &self.0 {
+        match self.caller() {
             Caller::Service(_) | Caller::Admin(_) => Ok(()),
             Caller::Coach(_) => Err(Problem::new(Code::Forbidden)),
         }
     }
 
     pub(super) fn is_operator(&self) -> Result<(), Problem> {
-        match &self.0 {
+        match self.caller() {
             Caller::Admin(_) => Ok(()),
             Caller::Coach(_) | Caller::Service(_) => Err(Problem::new(Code::Forbidden)),
         }
@@ -95,7 +138,10 @@ mod tests {
     use crate::security::api_token::Role;
 
     fn bearer(role: Role, subject: &str) -> Bearer {
-        Bearer(Caller::new(role, subject).expect("a caller"))
+        Bearer(Believed {
+            caller: Caller::new(role, subject).expect("a caller"),
+            request_id: None,
+        })
     }
 
     #[test]

@@ -240,7 +240,11 @@ impl AppointmentsApi {
     ) -> Result<EraseAnswer, Refused<OfAppointment>> {
         bearer.is_platform()?;
         let now = state.clock.now();
-        let erased = state.store.erase(id.0, state.max_attempts, now).await?;
+        let origin = bearer.origin();
+        let erased = state
+            .store
+            .erase(id.0, state.max_attempts, &origin, now)
+            .await?;
         let Some(intake) = erased else {
             return Err(Code::AppointmentNotFound.into());
         };

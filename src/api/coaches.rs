@@ -53,13 +53,15 @@ impl CoachesApi {
     ) -> Result<ForgetAnswer, Refused<ToForget>> {
         bearer.is_platform()?;
         let connections = state.store.all_connections_of(coach_id.0).await?;
+        let origin = bearer.origin();
         let mut disconnected = 0;
         for id in &connections {
-            if state.flow.end(*id).await?.is_some() {
+            if state.flow.end(*id, &origin).await?.is_some() {
                 disconnected += 1;
             }
         }
-        state.store.forget_coach(coach_id.0).await?;
+        let now = state.clock.now();
+        state.store.forget_coach(coach_id.0, &origin, now).await?;
         tracing::info!(coach.id = %coach_id.0, caller = %bearer.caller(), "coach forgotten");
         state.waker.wake(&connections);
         Ok(ForgetAnswer::Forgotten(Json(ForgottenCoach {

@@ -11,6 +11,7 @@ use poem_openapi::{ApiResponse, Object, OpenApi};
 
 use super::access::Bearer;
 use super::document::Tag;
+use super::edge::{Address, RequestId};
 use super::problem::{Code, Problem, Refused, refusals};
 use super::{ApiState, BASE_PATH, UtcTime};
 use crate::domain::{CoachId, ProviderKind};
@@ -96,6 +97,7 @@ impl ConnectApi {
                 coach_id.0,
                 return_to.0.as_deref(),
                 browser_of(request),
+                bearer.origin().actor,
             )
             .await
             .map_err(refusal)?;
@@ -134,12 +136,24 @@ impl ConnectApi {
             code: code.0.map(Into::into),
             error: error.0,
         };
-        let finished = state.flow.finish(callback, browser_of(request)).await;
+        if is_too_much(request, &state) {
+            return CallbackAnswer::SeeOther(state.flow.turn_away().into());
+        }
+        let request_id = request.data::<RequestId>();
+        let request_id = request_id.map(|id| id.as_str().to_owned());
+        let browser = browser_of(request);
+        let finished = state.flow.finish(callback, browser, request_id).await;
         if let Ok(connection_id) = finished.outcome {
             state.waker.wake(&[connection_id]);
         }
         CallbackAnswer::SeeOther(finished.location.into())
     }
+}
+
+/// A browser that comes back is sent back in any case, with 429 as well: its page would show nothing.
+fn is_too_much(request: &Request, state: &ApiState) -> bool {
+    let address = request.data::<Address>();
+    address.is_some_and(|address| state.limits.admit_address(*address).is_err())
 }
 
 fn browser_of(request: &Request) -> Option<Browser> {

@@ -142,6 +142,7 @@ impl ConnectionsApi {
                 calendar.as_ref(),
                 fresh_sync_id,
                 state.max_attempts,
+                &bearer.origin(),
                 now,
             )
             .await?;
@@ -169,7 +170,7 @@ impl ConnectionsApi {
         id: Path<ConnectionId>,
     ) -> Result<Json<EndedConnection>, Refused<OfConnection>> {
         visible(&bearer, &state, id.0).await?;
-        let Some(ended) = state.flow.end(id.0).await? else {
+        let Some(ended) = state.flow.end(id.0, &bearer.origin()).await? else {
             return Err(Code::ConnectionNotFound.into());
         };
         tracing::info!(connection.id = %id.0, caller = %bearer.caller(), "connection ended");
@@ -206,6 +207,7 @@ impl ConnectionsApi {
                 body.0.and_then(|request| request.appointment_id),
                 SyncId::generate(now, &*state.entropy),
                 state.max_attempts,
+                &bearer.origin(),
                 now,
             )
             .await?;

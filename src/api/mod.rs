@@ -9,6 +9,7 @@
 
 mod access;
 mod appointments;
+mod audit;
 mod body;
 mod coaches;
 mod connect;
@@ -30,6 +31,7 @@ use std::sync::Arc;
 use poem::{Endpoint, IntoEndpoint, Response, Route};
 
 pub use document::document;
+pub use edge::RequestLimits;
 pub use time::UtcTime;
 
 use self::ports::{Health, LiveConnections, Waker};
@@ -46,6 +48,7 @@ pub const BASE_PATH: &str = "/api/calendar-integration";
 pub struct ApiState {
     pub store: Store,
     pub verifier: Arc<Verifier>,
+    pub limits: RequestLimits,
     pub flow: Arc<ConnectFlow>,
     pub waker: Arc<dyn Waker>,
     pub live: Arc<dyn LiveConnections>,

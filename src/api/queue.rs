@@ -87,7 +87,11 @@ impl QueueApi {
         job_id: Path<JobId>,
     ) -> Result<Json<JobView>, Refused<ToRetry>> {
         bearer.is_operator()?;
-        let found = state.store.retry_job(job_id.0, state.clock.now()).await?;
+        let now = state.clock.now();
+        let found = state
+            .store
+            .retry_job(job_id.0, &bearer.origin(), now)
+            .await?;
         let retried = found.ok_or(Code::JobNotFound)?;
         let job = retried.map_err(|_| Problem::new(Code::JobNotFailed))?;
         state.waker.wake(&[job.connection_id]);
@@ -110,7 +114,10 @@ impl QueueApi {
     ) -> Result<RetryAnswer, Refused<ToRetryAll>> {
         bearer.is_operator()?;
         let now = state.clock.now();
-        let (queued, connections) = state.store.retry_failed(connection_id.0, now).await?;
+        let (queued, connections) = state
+            .store
+            .retry_failed(connection_id.0, &bearer.origin(), now)
+            .await?;
         state.waker.wake(&connections);
         Ok(RetryAnswer::Queued(Json(Retried { queued })))
     }

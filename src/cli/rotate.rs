@@ -3,7 +3,7 @@
 use std::process::ExitCode;
 
 use crate::config::{DatabaseConfig, Section, Sources};
-use crate::domain::SystemEntropy;
+use crate::domain::{Actor, ActorRole, Origin, SystemClock, SystemEntropy};
 use crate::security::KeyRing;
 use crate::store::Store;
 use crate::token_rotation::rotate;
@@ -13,6 +13,16 @@ pub(super) async fn run() -> anyhow::Result<ExitCode> {
     let sources = Sources::of_process([].into());
     let (database, keys) = <(DatabaseConfig, KeyRing)>::load(&sources)?;
     let store = Store::open_beside(&database.url).await?;
+    let origin = Origin {
+        actor: Actor {
+            subject: "keys rotate".to_owned(),
+            role: ActorRole::CommandLine,
+        },
+        request_id: None,
+    };
+    // Before the first token: a rotation that is interrupted was one all the same.
+    let now = SystemClock::shared().now();
+    store.record_key_rotation(&origin, now).await?;
     let rotation = rotate(&store, &keys, &SystemEntropy).await?;
     store.close().await;
     println!(

@@ -16,6 +16,7 @@ mod http;
 mod limits;
 mod microsoft;
 mod reader;
+mod requests;
 mod security;
 mod setting;
 mod source;
@@ -31,6 +32,7 @@ pub use http::HttpConfig;
 pub use limits::{GoogleLimits, MicrosoftLimits, Quota};
 pub use microsoft::MicrosoftConfig;
 pub use reader::{Invalid, Problem, Reader, Section};
+pub use requests::RequestConfig;
 pub use security::{AuthConfig, SigningConfig};
 pub use setting::{Allowed, Preset, Setting};
 pub use source::Sources;
@@ -47,6 +49,17 @@ static LEASE_TTL: Setting = Setting {
     allowed: Allowed::Duration {
         min: Duration::from_millis(500),
         max: Duration::from_secs(300),
+    },
+    secret: false,
+};
+
+static AUDIT_RETENTION: Setting = Setting {
+    name: "AUDIT_RETENTION",
+    default: Preset::Value("8760h"),
+    meaning: "how long the audit trail is kept: 365 days",
+    allowed: Allowed::Duration {
+        min: Duration::from_secs(24 * 3600),
+        max: Duration::from_secs(10 * 365 * 24 * 3600),
     },
     secret: false,
 };
@@ -73,8 +86,10 @@ pub struct Config {
     pub microsoft: Option<MicrosoftConfig>,
     pub keys: KeyRing,
     pub auth: AuthConfig,
+    pub requests: RequestConfig,
     pub sync: SyncConfig,
     pub lease_ttl: Duration,
+    pub audit_retention: Duration,
     pub shutdown_deadline: Duration,
     pub telemetry: TelemetryConfig,
 }
@@ -87,8 +102,10 @@ impl Section for Config {
         let microsoft = Option::<MicrosoftConfig>::read(reader);
         let keys = KeyRing::read(reader);
         let auth = AuthConfig::read(reader);
+        let requests = RequestConfig::read(reader);
         let sync = SyncConfig::read(reader);
         let lease_ttl = reader.duration(&LEASE_TTL);
+        let audit_retention = reader.duration(&AUDIT_RETENTION);
         let shutdown_deadline = reader.duration(&SHUTDOWN_DEADLINE);
         let telemetry = TelemetryConfig::read(reader);
         Some(Self {
@@ -98,8 +115,10 @@ impl Section for Config {
             microsoft: microsoft?,
             keys: keys?,
             auth: auth?,
+            requests: requests?,
             sync: sync?,
             lease_ttl: lease_ttl?,
+            audit_retention: audit_retention?,
             shutdown_deadline: shutdown_deadline?,
             telemetry: telemetry?,
         })

@@ -2,8 +2,8 @@
 
 use super::setting::Setting;
 use super::{
-    LEASE_TTL, SHUTDOWN_DEADLINE, database, google, http, limits, microsoft, security, sync,
-    telemetry,
+    AUDIT_RETENTION, LEASE_TTL, SHUTDOWN_DEADLINE, database, google, http, limits, microsoft,
+    requests, security, sync, telemetry,
 };
 
 /// Settings that belong together.
@@ -13,7 +13,7 @@ pub struct Group {
     pub settings: &'static [&'static Setting],
 }
 
-pub static GROUPS: [Group; 6] = [
+pub static GROUPS: [Group; 7] = [
     Group {
         title: "Daemon",
         settings: &[
@@ -24,6 +24,7 @@ pub static GROUPS: [Group; 6] = [
             &http::CORS_ORIGINS,
             &LEASE_TTL,
             &SHUTDOWN_DEADLINE,
+            &AUDIT_RETENTION,
         ],
     },
     Group {
@@ -62,6 +63,15 @@ pub static GROUPS: [Group; 6] = [
             &security::AUTH_JWKS_URL,
             &security::AUTH_ISSUER,
             &security::AUTH_AUDIENCE,
+        ],
+    },
+    Group {
+        title: "Requests",
+        settings: &[
+            &requests::REQUEST_LIMIT_PER_COACH,
+            &requests::REQUEST_LIMIT_PER_SERVICE,
+            &requests::REQUEST_LIMIT_PER_ADDRESS,
+            &requests::TRUSTED_PROXIES,
         ],
     },
     Group {

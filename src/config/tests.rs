@@ -49,6 +49,9 @@ fn defaults_are_those_of_the_contract() {
     assert_eq!(config.sync.retry_cap, Duration::from_secs(3600));
     assert_eq!(config.lease_ttl, Duration::from_secs(15));
     assert_eq!(config.shutdown_deadline, Duration::from_secs(20));
+    assert_eq!(config.audit_retention, Duration::from_secs(365 * 24 * 3600));
+    assert_eq!(config.requests.per_coach.units.get(), 6000);
+    assert!(config.requests.trusted_proxies.is_empty());
     assert_eq!(config.telemetry.format, LogFormat::Text);
     assert_eq!(config.database.kind, DatabaseKind::Sqlite);
 }

@@ -9,7 +9,7 @@ use std::num::NonZeroU32;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use governor::clock::Clock as GovernorClock;
+use governor::clock::Clock as _;
 use governor::middleware::NoOpMiddleware;
 use governor::nanos::Nanos;
 use governor::state::{InMemoryState, NotKeyed};
@@ -17,27 +17,16 @@ use governor::{InsufficientCapacity, RateLimiter};
 
 use crate::config::Quota;
 use crate::domain::Clock;
-
-/// governor reads our monotonic clock, so that tests move it.
-#[derive(Clone, Debug)]
-struct OurClock(Arc<dyn Clock>);
-
-impl GovernorClock for OurClock {
-    type Instant = Nanos;
-
-    fn now(&self) -> Nanos {
-        self.0.monotonic().into()
-    }
-}
+use crate::rate_clock::RateClock;
 
 #[derive(Debug)]
 pub(super) struct Bucket {
-    governor: RateLimiter<NotKeyed, InMemoryState, OurClock, NoOpMiddleware<Nanos>>,
+    governor: RateLimiter<NotKeyed, InMemoryState, RateClock, NoOpMiddleware<Nanos>>,
     burst: u32,
     /// Units per second.
     refill: f64,
     returned: Mutex<Returned>,
-    clock: OurClock,
+    clock: RateClock,
 }
 
 /// Taken and then not used: goes first, for a governor takes nothing back. It dwindles as fast as the
@@ -62,7 +51,7 @@ impl Bucket {
             // Only a period of zero or of ages is refused: a window has at least 100 ms, its units
             // fit in 32 bits, and a share is one node's of a few.
             .unwrap_or_else(|| governor::Quota::per_second(NonZeroU32::MIN));
-        let clock = OurClock(clock);
+        let clock = RateClock(clock);
         Self {
             governor: RateLimiter::direct_with_clock(rate.allow_burst(burst), clock.clone()),
             burst: burst.get(),

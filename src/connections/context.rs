@@ -17,6 +17,9 @@ use crate::store::{Store, StoreError};
 /// How long an idle worker lives on: longer than its limiter takes to refill, which it takes along.
 const IDLE_AFTER: Duration = Duration::from_secs(300);
 
+/// Unless it is set.
+const AUDIT_RETENTION: Duration = Duration::from_secs(365 * 24 * 3600);
+
 #[derive(Debug)]
 pub struct WorkerContext {
     pub store: Store,
@@ -30,6 +33,8 @@ pub struct WorkerContext {
     pub restart: RestartPolicy,
     /// How long a worker with nothing to do lives on.
     pub idle_after: Duration,
+    /// How long the audit trail is kept.
+    pub audit_retention: Duration,
     pub metrics: Metrics,
     pub nodes: Nodes,
     pub(super) leases: LeaseWatch,
@@ -63,6 +68,7 @@ impl WorkerContext {
             backoff,
             restart: RestartPolicy::default(),
             idle_after: IDLE_AFTER,
+            audit_retention: AUDIT_RETENTION,
             metrics,
             nodes,
             leases: LeaseWatch::default(),

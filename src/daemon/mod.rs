@@ -21,7 +21,7 @@ use url::Url;
 
 use self::background::Background;
 use self::ports::Ports;
-use crate::api::{self, ApiState};
+use crate::api::{self, ApiState, RequestLimits};
 use crate::config::Config;
 use crate::connections::{ConnectionsHandle, WorkerContext};
 use crate::dashboard;
@@ -221,7 +221,7 @@ fn worker_context(
     clock: &Arc<dyn Clock>,
     entropy: &Arc<dyn Entropy>,
 ) -> WorkerContext {
-    WorkerContext::new(
+    let mut context = WorkerContext::new(
         store,
         clock.clone(),
         entropy.clone(),
@@ -235,7 +235,9 @@ fn worker_context(
             max_attempts: i32::try_from(config.sync.max_attempts).unwrap_or(i32::MAX),
         },
         Metrics::new(),
-    )
+    );
+    context.audit_retention = config.audit_retention;
+    context
 }
 
 fn api_state(config: Config, ports: &Ports, http: reqwest::Client) -> ApiState {
@@ -272,6 +274,7 @@ fn api_state(config: Config, ports: &Ports, http: reqwest::Client) -> ApiState {
     ApiState {
         store: context.store.clone(),
         verifier: Arc::new(verifier),
+        limits: RequestLimits::new(config.requests, context.clock.clone()),
         flow: Arc::new(flow),
         waker: Arc::new(ports.clone()),
         live: Arc::new(ports.clone()),

@@ -63,6 +63,8 @@ macro_rules! uuid_id {
 uuid_id! {
     /// An appointment, named by the booking platform.
     AppointmentId
+    /// One line of the audit trail.
+    AuditEventId
     /// A coach, named by the booking platform.
     CoachId
     /// One calendar account a coach connected.

@@ -6,6 +6,7 @@
 //! from the URL to the row.
 
 mod appointment;
+mod audit;
 mod clock;
 mod connection;
 mod content;
@@ -20,6 +21,7 @@ mod wait;
 pub use appointment::{
     Appointment, AppointmentStatus, Client, InvalidAppointment, MAX_APPOINTMENT_HOURS,
 };
+pub use audit::{Actor, ActorRole, AuditAction, Origin};
 pub use clock::{Clock, ManualClock, Reading, SystemClock, Timestamp};
 pub use connection::{
     Calendar, Connection, ConnectionStatus, DEFAULT_DESCRIPTION_TEMPLATE, DEFAULT_TITLE_TEMPLATE,
@@ -29,7 +31,8 @@ pub use content::{EventContent, Fingerprint, Fingerprints, Parts};
 pub use entropy::{Entropy, Jitter, SeededEntropy, SystemEntropy};
 pub use failure::{FailureCode, RateScope, ReauthReason, Stale, SyncFailure};
 pub use id::{
-    AppointmentId, CalendarId, CoachId, ConnectionId, Etag, EventId, JobId, NodeId, SyncId,
+    AppointmentId, AuditEventId, CalendarId, CoachId, ConnectionId, Etag, EventId, JobId, NodeId,
+    SyncId,
 };
 pub use job::{Flags, JobStatus, Operation, Priority};
 pub use mapping::{CreateKey, EventRef, Generation, Mapping, MappingState};

@@ -8,6 +8,7 @@ use sea_orm::{
     QueryOrder, QuerySelect,
 };
 
+use super::audit::{Entry, record};
 use super::enqueue::{Order, Pairs, concerned, enqueue, lock_leases, wake};
 use super::entity::{appointment, connection, job, mapping};
 use super::open::commit;
@@ -15,8 +16,8 @@ use super::patience::in_time;
 use super::sql::{Sql, lock_coaches};
 use super::{Job, Store, StoreError, erased};
 use crate::domain::{
-    Appointment, AppointmentId, CoachId, Connection, ConnectionId, ConnectionStatus, Flags,
-    JobStatus, Mapping, Priority, Timestamp,
+    Appointment, AppointmentId, AuditAction, CoachId, Connection, ConnectionId, ConnectionStatus,
+    Flags, JobStatus, Mapping, Origin, Priority, Timestamp,
 };
 use crate::failpoint::Step;
 use crate::plan::{Outcome, receive};
@@ -121,6 +122,7 @@ impl Store {
         &self,
         id: AppointmentId,
         max_attempts: i32,
+        origin: &Origin,
         now: Timestamp,
     ) -> Result<Option<Intake>, StoreError> {
         let tx = self.begin().await?;
@@ -151,6 +153,12 @@ impl Store {
         };
         let (queued, connections) = queue_changed(&tx, &[id], order).await?;
         erased::forget(&tx, Some(&[id])).await?;
+        let entry = Entry {
+            coach_id: Some(row.coach_id),
+            subject_id: Some(id.0),
+            ..Entry::of(origin, AuditAction::AppointmentErased)
+        };
+        record(&tx, &entry, now).await?;
         commit(tx, Step::Erase).await?;
         Ok(Some(Intake {
             results: Vec::new(),

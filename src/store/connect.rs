@@ -2,7 +2,9 @@
 
 use sea_orm::ActiveValue::Set;
 use sea_orm::{ColumnTrait, ConnectionTrait, EntityTrait, QueryFilter};
+use serde_json::json;
 
+use super::audit::{Entry, record};
 use super::connections::zone_name;
 use super::enqueue::{Order, full_sync, lock_leases, wake};
 use super::entity::connection;
@@ -10,8 +12,8 @@ use super::open::commit;
 use super::sql::{Sql, lock_coaches};
 use super::{SealedTokens, Store, StoreError};
 use crate::domain::{
-    Calendar, CoachId, ConnectionId, ConnectionStatus, Flags, LastSync, Priority, ProviderKind,
-    Settings, SyncId, Timestamp,
+    AuditAction, Calendar, CoachId, ConnectionId, ConnectionStatus, Flags, LastSync, Origin,
+    Priority, ProviderKind, Settings, SyncId, Timestamp,
 };
 use crate::failpoint::Step;
 
@@ -27,6 +29,7 @@ pub struct NewConnection {
     pub account_email: String,
     pub primary_calendar: Calendar,
     pub max_attempts: i32,
+    pub origin: Origin,
     pub now: Timestamp,
 }
 
@@ -67,6 +70,7 @@ impl Store {
             .filter(connection::Column::AccountId.eq(new.account_id.as_str()))
             .one(&tx)
             .await?;
+        let is_known = known.is_some();
         match known {
             Some(known) if known.id != id => return Ok(None),
             Some(_) => {
@@ -84,6 +88,13 @@ impl Store {
         };
         full_sync(&tx, id, new.fresh_sync_id, order).await?;
         wake(&tx, &[id], new.now).await?;
+        let entry = Entry {
+            coach_id: Some(new.coach_id),
+            connection_id: Some(id),
+            details: json!({ "provider": new.provider.as_str(), "is_known_account": is_known }),
+            ..Entry::of(&new.origin, AuditAction::Connected)
+        };
+        record(&tx, &entry, new.now).await?;
         commit(tx, Step::Connect).await?;
         Ok(Some(id))
     }

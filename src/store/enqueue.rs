@@ -5,12 +5,15 @@
 //! failed row becomes pending again; a row being worked on gets a successor.
 
 use sea_orm::{ConnectionTrait, TryGetable};
+use serde_json::json;
 
+use super::audit::{Entry, record};
 use super::open::commit;
 use super::sql::Sql;
 use super::{Store, StoreError};
 use crate::domain::{
-    AppointmentId, ConnectionId, ConnectionStatus, Flags, Priority, SyncId, Timestamp,
+    AppointmentId, AuditAction, ConnectionId, ConnectionStatus, Flags, Origin, Priority, SyncId,
+    Timestamp,
 };
 use crate::failpoint::Step;
 
@@ -62,6 +65,7 @@ impl Store {
         appointment_id: Option<AppointmentId>,
         fresh_id: SyncId,
         max_attempts: i32,
+        origin: &Origin,
         now: Timestamp,
     ) -> Result<Result<QueuedSync, SyncRefusal>, StoreError> {
         let tx = self.begin().await?;
@@ -109,6 +113,14 @@ impl Store {
             None => full_sync(&tx, connection_id, fresh_id, order).await?,
         };
         wake(&tx, &[connection_id], now).await?;
+        let entry = Entry {
+            coach_id: Some(view.coach_id),
+            connection_id: Some(connection_id),
+            subject_id: appointment_id.map(|id| id.0),
+            details: json!({ "sync_id": queued.sync_id, "queued": queued.queued }),
+            ..Entry::of(origin, AuditAction::SyncStarted)
+        };
+        record(&tx, &entry, now).await?;
         commit(tx, Step::SyncNow).await?;
         Ok(Ok(queued))
     }

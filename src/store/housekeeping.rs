@@ -19,6 +19,22 @@ impl Store {
             .await
     }
 
+    /// Deletes up to a thousand events of the audit trail from before `before`; answers how many, so that
+    /// the caller can go on.
+    pub async fn forget_audit_events(&self, before: Timestamp) -> Result<u64, StoreError> {
+        Sql::on(&self.write)
+            .text(
+                "DELETE FROM audit_events WHERE id IN \
+                 (SELECT id FROM audit_events WHERE at < ",
+            )
+            .value(before)
+            .text(" ORDER BY at, id LIMIT ")
+            .value(AT_ONCE)
+            .text(")")
+            .execute(&self.write)
+            .await
+    }
+
     /// Deletes up to a thousand jobs that ended before `before`; answers how many, so that the caller
     /// can go on. Failed jobs are kept: somebody may want to replay them. So are the parts of a full
     /// sync that still runs, for its progress counts them.

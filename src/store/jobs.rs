@@ -12,11 +12,14 @@ use sea_orm::{
     QuerySelect, TryGetable,
 };
 
+use super::audit::{Entry, record_for};
 use super::entity::{job, lease};
 use super::open::commit;
 use super::sql::Sql;
 use super::{Store, StoreError, enqueue};
-use crate::domain::{AppointmentId, ConnectionId, Flags, JobId, JobStatus, Operation, Timestamp};
+use crate::domain::{
+    AppointmentId, AuditAction, ConnectionId, Flags, JobId, JobStatus, Operation, Origin, Timestamp,
+};
 use crate::failpoint::Step;
 
 /// One row of the queue.
@@ -105,6 +108,7 @@ impl Store {
     pub async fn retry_job(
         &self,
         id: JobId,
+        origin: &Origin,
         now: Timestamp,
     ) -> Result<Option<Result<Job, JobStatus>>, StoreError> {
         let tx = self.begin().await?;
@@ -124,6 +128,11 @@ impl Store {
             return Ok(Some(Err(found.status)));
         };
         enqueue::wake(&tx, &[revived.connection_id], now).await?;
+        let entry = Entry {
+            subject_id: Some(id.0),
+            ..Entry::of(origin, AuditAction::JobsRetried)
+        };
+        record_for(&tx, &[revived.connection_id], &entry, now).await?;
         commit(tx, Step::Retry).await?;
         Ok(Some(Ok(revived.into())))
     }
@@ -133,12 +142,13 @@ impl Store {
     pub async fn retry_failed(
         &self,
         connection_id: Option<ConnectionId>,
+        origin: &Origin,
         now: Timestamp,
     ) -> Result<(u64, Vec<ConnectionId>), StoreError> {
         let mut revived = 0;
         let mut woken = Vec::new();
         loop {
-            let (rows, connections) = self.retry_some(connection_id, now).await?;
+            let (rows, connections) = self.retry_some(connection_id, origin, now).await?;
             if connections.is_empty() {
                 return Ok((revived, woken));
             }
@@ -150,6 +160,7 @@ impl Store {
     async fn retry_some(
         &self,
         connection_id: Option<ConnectionId>,
+        origin: &Origin,
         now: Timestamp,
     ) -> Result<(u64, Vec<ConnectionId>), StoreError> {
         let tx = self.begin().await?;
@@ -179,6 +190,8 @@ impl Store {
             .execute(&tx)
             .await?;
         enqueue::wake(&tx, &connections, now).await?;
+        let entry = Entry::of(origin, AuditAction::JobsRetried);
+        record_for(&tx, &connections, &entry, now).await?;
         commit(tx, Step::Retry).await?;
         Ok((revived, connections))
     }

@@ -2,12 +2,15 @@
 
 use sea_orm::{ColumnTrait, EntityTrait, QueryFilter};
 
+use super::audit::{self, Entry, record};
 use super::connections::locked;
 use super::entity::connection;
 use super::open::commit;
 use super::sql::{Sql, lock_coaches};
 use super::{Store, StoreError, StoredTokens, tokens};
-use crate::domain::{CoachId, Connection, ConnectionId, ConnectionStatus, Timestamp};
+use crate::domain::{
+    AuditAction, CoachId, Connection, ConnectionId, ConnectionStatus, Origin, Timestamp,
+};
 use crate::failpoint::Step;
 
 impl Store {
@@ -17,6 +20,7 @@ impl Store {
     pub async fn disconnect(
         &self,
         id: ConnectionId,
+        origin: &Origin,
         now: Timestamp,
     ) -> Result<Option<(Connection, Option<StoredTokens>, bool)>, StoreError> {
         let tx = self.begin().await?;
@@ -54,6 +58,12 @@ impl Store {
             .one(&tx)
             .await?
             .is_some();
+        let entry = Entry {
+            coach_id: Some(before.coach_id),
+            connection_id: Some(id),
+            ..Entry::of(origin, AuditAction::Disconnected)
+        };
+        record(&tx, &entry, now).await?;
         commit(tx, Step::Disconnect).await?;
         Ok(Some((before, tokens, shared)))
     }
@@ -70,8 +80,14 @@ impl Store {
         Ok(rows.into_iter().map(|row| row.id).collect())
     }
 
-    /// Forgets a coach whose connections were ended: connections, appointments, mappings, jobs.
-    pub async fn forget_coach(&self, coach_id: CoachId) -> Result<(), StoreError> {
+    /// Forgets a coach whose connections were ended: connections, appointments, mappings, jobs, and all
+    /// but the ids in the audit trail.
+    pub async fn forget_coach(
+        &self,
+        coach_id: CoachId,
+        origin: &Origin,
+        now: Timestamp,
+    ) -> Result<(), StoreError> {
         let tx = self.begin().await?;
         lock_coaches(&tx, [coach_id]).await?;
         for table in ["coach_calendar_connections", "appointments", "sign_ins"] {
@@ -83,6 +99,12 @@ impl Store {
                 .execute(&tx)
                 .await?;
         }
+        audit::keep_ids_only(&tx, coach_id).await?;
+        let entry = Entry {
+            coach_id: Some(coach_id),
+            ..Entry::of(origin, AuditAction::CoachForgotten)
+        };
+        record(&tx, &entry, now).await?;
         commit(tx, Step::ForgetCoach).await?;
         Ok(())
     }

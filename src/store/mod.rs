@@ -20,6 +20,7 @@
 //! them all; the locks above are then free.
 
 mod appointments;
+mod audit;
 mod checkpoint;
 mod claim;
 mod connect;
@@ -49,6 +50,7 @@ mod tokens;
 mod waits;
 
 pub use appointments::{AppointmentPage, EventStatus, Intake, PageRequest};
+pub use audit::{AuditEvent, AuditFilter, AuditPage};
 pub use claim::{Claim, ClaimRequest, Claimed, NoClaim};
 pub use connect::NewConnection;
 pub use connections::ConnectionView;

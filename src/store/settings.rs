@@ -1,7 +1,9 @@
 //! Changing what a coach can switch, and queueing what that changes in the calendar.
 
 use sea_orm::{ConnectionTrait, EntityTrait};
+use serde_json::{Map, Value, json};
 
+use super::audit::{Entry, record};
 use super::connections::{locked, zone_name};
 use super::enqueue::{Order, Pairs, enqueue, full_sync, wake};
 use super::entity::connection;
@@ -9,8 +11,8 @@ use super::open::commit;
 use super::sql::Sql;
 use super::{Store, StoreError};
 use crate::domain::{
-    Calendar, Connection, ConnectionId, ConnectionStatus, Flags, Priority, Settings,
-    SettingsChanges, SyncId, Timestamp,
+    AuditAction, Calendar, Connection, ConnectionId, ConnectionStatus, Flags, Origin, Priority,
+    Settings, SettingsChanges, SyncId, Timestamp,
 };
 use crate::failpoint::Step;
 
@@ -24,6 +26,10 @@ pub struct SettingsChange {
 impl Store {
     /// Changes settings and target calendar, and queues what that changes in the calendar. `None` if
     /// there is no such connection.
+    #[expect(
+        clippy::too_many_arguments,
+        reason = "what is changed, and in whose name"
+    )]
     pub async fn change_settings(
         &self,
         id: ConnectionId,
@@ -31,6 +37,7 @@ impl Store {
         calendar: Option<&Calendar>,
         fresh_sync_id: SyncId,
         max_attempts: i32,
+        origin: &Origin,
         now: Timestamp,
     ) -> Result<Option<SettingsChange>, StoreError> {
         let tx = self.begin().await?;
@@ -78,6 +85,13 @@ impl Store {
                 .max(queued);
         }
         wake(&tx, &[id], now).await?;
+        let entry = Entry {
+            coach_id: Some(before.coach_id),
+            connection_id: Some(id),
+            details: json!({ "changed": changed_fields(&before, settings, calendar) }),
+            ..Entry::of(origin, AuditAction::SettingsChanged)
+        };
+        record(&tx, &entry, now).await?;
         let row = connection::Entity::find_by_id(id).one(&tx).await?;
         commit(tx, Step::Settings).await?;
         match row {
@@ -88,6 +102,63 @@ impl Store {
             None => Ok(None),
         }
     }
+}
+
+/// What became different, by field: the new position of a switch, and null for texts and calendars,
+/// which may name people.
+fn changed_fields(
+    before: &Connection,
+    after: &Settings,
+    calendar: &Calendar,
+) -> Map<String, Value> {
+    let Settings {
+        is_sync_enabled,
+        auto_create_events,
+        auto_update_events,
+        include_client_details,
+        add_client_as_attendee,
+        event_title_template,
+        event_description_template,
+    } = &before.settings;
+    let switch = |name, before: bool, after: bool| {
+        (before != after).then(|| (String::from(name), Value::from(after)))
+    };
+    let text = |name, is_other: bool| is_other.then(|| (String::from(name), Value::Null));
+    [
+        switch("is_sync_enabled", *is_sync_enabled, after.is_sync_enabled),
+        switch(
+            "auto_create_events",
+            *auto_create_events,
+            after.auto_create_events,
+        ),
+        switch(
+            "auto_update_events",
+            *auto_update_events,
+            after.auto_update_events,
+        ),
+        switch(
+            "include_client_details",
+            *include_client_details,
+            after.include_client_details,
+        ),
+        switch(
+            "add_client_as_attendee",
+            *add_client_as_attendee,
+            after.add_client_as_attendee,
+        ),
+        text(
+            "event_title_template",
+            *event_title_template != after.event_title_template,
+        ),
+        text(
+            "event_description_template",
+            *event_description_template != after.event_description_template,
+        ),
+        text("calendar_id", before.calendar.id != calendar.id),
+    ]
+    .into_iter()
+    .flatten()
+    .collect()
 }
 
 async fn write_settings(

@@ -7,7 +7,7 @@ use uuid::Uuid;
 use super::entity::sign_in;
 use super::sql::Sql;
 use super::{Store, StoreError};
-use crate::domain::{CoachId, ProviderKind, Timestamp};
+use crate::domain::{Actor, CoachId, ProviderKind, Timestamp};
 use crate::failpoint::{self, Step};
 
 /// What must be known when the browser comes back.
@@ -21,6 +21,8 @@ pub struct SignIn {
     pub browser_hash: String,
     pub sealed_verifier: String,
     pub return_to: String,
+    /// `None` only of a node of an older version.
+    pub asked_by: Option<Actor>,
     pub expires_at: Timestamp,
 }
 
@@ -43,6 +45,8 @@ impl Store {
             browser_hash: Set(sign_in.browser_hash.clone()),
             verifier: Set(sign_in.sealed_verifier.clone()),
             return_to: Set(sign_in.return_to.clone()),
+            actor: Set(sign_in.asked_by.as_ref().map(|actor| actor.subject.clone())),
+            role: Set(sign_in.asked_by.as_ref().map(|actor| actor.role)),
             created_at: Set(now),
             expires_at: Set(sign_in.expires_at),
         };
@@ -75,6 +79,10 @@ impl Store {
             browser_hash: row.browser_hash,
             sealed_verifier: row.verifier,
             return_to: row.return_to,
+            asked_by: row
+                .actor
+                .zip(row.role)
+                .map(|(subject, role)| Actor { subject, role }),
             expires_at: row.expires_at,
         }))
     }

@@ -2,6 +2,7 @@
 //!
 //! `TEST_DATABASE` is `sqlite` or `postgres`; `tests/run` runs both.
 
+mod audit;
 mod authorization;
 mod backfill;
 mod backlog_plans;
@@ -19,6 +20,7 @@ mod planted;
 mod privacy;
 mod rate_limits;
 mod refresh_and_reauth;
+mod request_limits;
 mod restart_in_mid_work;
 mod retries;
 mod sign_in;

@@ -2,7 +2,7 @@
 //! answered by an index.
 
 use calendar_integration::domain::{CoachId, JobStatus};
-use calendar_integration::store::{JobFilter, PageRequest, Store, StoreError};
+use calendar_integration::store::{AuditFilter, JobFilter, PageRequest, Store, StoreError};
 use uuid::Uuid;
 
 use crate::support::{TestDatabase, is_postgres};
@@ -34,7 +34,8 @@ async fn the_schema_goes_up_down_and_up_again_to_the_same() {
         "calendar_event_mappings",
         "calendar_sync_queue",
     ];
-    for table in tables.iter().chain(&["appointments", "connection_leases"]) {
+    let others = ["appointments", "connection_leases", "audit_events"];
+    for table in tables.iter().chain(&others) {
         assert!(first.iter().any(|object| object.contains(table)), "{table}");
     }
     store.migrate_down(None).await.expect("down");
@@ -74,7 +75,7 @@ async fn a_newer_schema_is_left_alone() {
 }
 
 /// What is asked for at every wake, poll and page, in the words of the store.
-const OFTEN: [(&str, &str); 8] = [
+const OFTEN: [(&str, &str); 13] = [
     (
         "the claim",
         "SELECT * FROM calendar_sync_queue WHERE status = 'pending' AND connection_id = ID \
@@ -115,6 +116,29 @@ const OFTEN: [(&str, &str); 8] = [
         "failed jobs",
         "SELECT * FROM calendar_sync_queue WHERE status = 'failed' \
          ORDER BY created_at DESC, id DESC LIMIT 50",
+    ),
+    (
+        "a page of the audit trail",
+        "SELECT * FROM audit_events WHERE at >= NOW AND at < NOW AND at <= NOW \
+         AND (at < NOW OR (at = NOW AND id < ID)) ORDER BY at DESC, id DESC LIMIT 50",
+    ),
+    (
+        "a coach's audit trail",
+        "SELECT * FROM audit_events WHERE coach_id = ID ORDER BY at DESC, id DESC LIMIT 50",
+    ),
+    (
+        "a connection's audit trail",
+        "SELECT * FROM audit_events WHERE connection_id = ID \
+         ORDER BY at DESC, id DESC LIMIT 50",
+    ),
+    (
+        "one action in the audit trail",
+        "SELECT * FROM audit_events WHERE action = 'connected' \
+         ORDER BY at DESC, id DESC LIMIT 50",
+    ),
+    (
+        "what of the audit trail is too old",
+        "SELECT id FROM audit_events WHERE at < NOW ORDER BY at, id LIMIT 1000",
     ),
 ];
 
@@ -173,5 +197,7 @@ async fn what_is_asked_often_is_answered_by_an_index() {
         connection_id: None,
     };
     store.jobs(filter, None, 1).await.expect("a page");
+    let all = AuditFilter::default();
+    store.audit_events(all, None, 1).await.expect("a page");
     store.close().await;
 }

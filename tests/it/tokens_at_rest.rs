@@ -82,6 +82,13 @@ async fn keys_are_exchanged_while_the_daemon_serves() {
     for secret in secrets(&daemon.database).await {
         assert!(secret.starts_with("v1.k2."), "{secret}");
     }
+    let trail = daemon
+        .admin()
+        .get("audit?action=key_rotation_started")
+        .await;
+    let trail = trail.expect(200);
+    assert_eq!(trail["events"].as_array().map(Vec::len), Some(1));
+    assert_eq!(trail["events"][0]["role"], "command_line");
     let session = Session::tomorrow(coach, daemon.now());
     daemon.service().report(&session).await;
     for provider in ProviderKind::ALL {

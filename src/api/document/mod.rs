@@ -11,6 +11,7 @@ use serde_json::Value;
 
 use self::complete::complete;
 use super::appointments::AppointmentsApi;
+use super::audit::AuditApi;
 use super::coaches::CoachesApi;
 use super::connect::ConnectApi;
 use super::connections::ConnectionsApi;
@@ -30,6 +31,8 @@ pub(super) enum Tag {
     Coaches,
     /// The sync queue, for operators.
     Queue,
+    /// Who asked for what, for operators.
+    Audit,
     /// How the daemon fares.
     Health,
 }
@@ -40,6 +43,7 @@ type Apis = (
     AppointmentsApi,
     CoachesApi,
     QueueApi,
+    AuditApi,
     HealthApi,
 );
 
@@ -50,6 +54,7 @@ pub(super) fn service() -> OpenApiService<Apis, ()> {
         AppointmentsApi,
         CoachesApi,
         QueueApi,
+        AuditApi,
         HealthApi,
     );
     OpenApiService::new(
@@ -152,9 +157,15 @@ mod tests {
                 assert!(operation["description"].is_string(), "{method} {path}");
                 let security = operation["security"].as_array().expect("said");
                 let is_guarded = !security.is_empty();
-                assert_eq!(is_guarded, responses.contains_key("401"), "{method} {path}");
+                for status in ["401", "429"] {
+                    assert_eq!(
+                        is_guarded,
+                        responses.contains_key(status),
+                        "{status} of {method} {path}"
+                    );
+                }
             }
         }
-        assert_eq!(ids.len(), 22, "{ids:?}");
+        assert_eq!(ids.len(), 23, "{ids:?}");
     }
 }

@@ -1,11 +1,12 @@
 //! What happens to every request, whatever it asks for.
 //!
-//! Owns the request id, the time limit, the safety net for panics, the form of errors, the headers
+//! Owns the request id, how much may be asked, the time limit, the safety net for panics, the form of errors, the headers
 //! every answer carries, CORS, and one log line per request. No query string and no body is logged:
 //! they hold codes, states and client details.
 
 mod cors;
 mod headers;
+mod limits;
 mod request_id;
 
 use std::panic::AssertUnwindSafe;
@@ -19,9 +20,11 @@ use poem_openapi::OperationId;
 use tracing::Instrument;
 
 use self::cors::Cors;
-use self::request_id::RequestId;
-use super::ApiState;
+pub(super) use self::limits::Address;
+pub use self::limits::RequestLimits;
+pub(super) use self::request_id::RequestId;
 use super::problem::{Code, Problem, problem_of};
+use super::{ApiState, BASE_PATH};
 
 /// How long a request may take, its body's journey included.
 const TIME_LIMIT: Duration = Duration::from_secs(30);
@@ -50,12 +53,13 @@ impl<E: Endpoint> Endpoint for Edge<E> {
         let origin = self.cors.allowed_origin(request.headers());
         let is_api = headers::is_api(request.uri().path());
         request.set_data(self.state.clone());
+        request.set_data(id.clone());
 
         let mut response = match self.cors.preflight(&request) {
             Some(answer) => answer,
             None => {
                 let span = tracing::info_span!("request", request_id = id.as_str());
-                self.answer(request, &id).instrument(span).await
+                self.admit(request, &id).instrument(span).await
             }
         };
         headers::secure(response.headers_mut(), is_api);
@@ -70,6 +74,18 @@ impl<E: Endpoint> Endpoint for Edge<E> {
 }
 
 impl<E: Endpoint> Edge<E> {
+    /// Counts the request against its address before anything else looks at it.
+    async fn admit(&self, mut request: Request, id: &RequestId) -> Response {
+        let address = self.state.limits.address_of(&request);
+        request.set_data(address);
+        if is_counted(request.uri().path())
+            && let Err(problem) = self.state.limits.admit_address(address)
+        {
+            return problem.into_response(id.as_str());
+        }
+        self.answer(request, id).await
+    }
+
     async fn answer(&self, request: Request, id: &RequestId) -> Response {
         let answering = AssertUnwindSafe(self.inner.call(request)).catch_unwind();
         let error = match tokio::time::timeout(TIME_LIMIT, answering).await {
@@ -98,6 +114,13 @@ impl<E: Endpoint> Edge<E> {
         }
         response
     }
+}
+
+/// Probes are never turned away. A browser that comes back from consent is sent back in any case: the
+/// callback counts by itself.
+fn is_counted(path: &str) -> bool {
+    let is_callback = || path.strip_prefix(BASE_PATH) == Some("/callback");
+    !matches!(path, "/health/live" | "/health/ready") && !is_callback()
 }
 
 fn log(method: &Method, response: &Response, id: &RequestId, latency: Duration) {

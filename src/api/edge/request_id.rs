@@ -10,7 +10,7 @@ const MAX_LENGTH: usize = 64;
 
 /// The caller's own id if it is one, else a fresh one.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct RequestId(String);
+pub(in crate::api) struct RequestId(String);
 
 impl RequestId {
     pub(super) fn of(request: &Request, entropy: &dyn Entropy) -> Self {
@@ -18,7 +18,7 @@ impl RequestId {
         Self(sent.map_or_else(|| fresh(entropy), str::to_owned))
     }
 
-    pub(super) fn as_str(&self) -> &str {
+    pub(in crate::api) fn as_str(&self) -> &str {
         &self.0
     }
 

@@ -27,6 +27,8 @@ pub(in crate::api) enum Code {
     UnsupportedMediaType,
     InvalidAppointment,
     InvalidSettings,
+    TooManyRequests,
+    TooManyBadTokens,
     Internal,
     ProviderFailed,
     ProviderNotConfigured,
@@ -59,6 +61,8 @@ impl Code {
             Self::UnsupportedMediaType => "unsupported_media_type",
             Self::InvalidAppointment => "invalid_appointment",
             Self::InvalidSettings => "invalid_settings",
+            Self::TooManyRequests => "too_many_requests",
+            Self::TooManyBadTokens => "too_many_bad_tokens",
             Self::Internal => "internal",
             Self::ProviderFailed => "provider_failed",
             Self::ProviderNotConfigured => "provider_not_configured",
@@ -88,6 +92,7 @@ impl Code {
             Self::PayloadTooLarge => StatusCode::PAYLOAD_TOO_LARGE,
             Self::UnsupportedMediaType => StatusCode::UNSUPPORTED_MEDIA_TYPE,
             Self::InvalidAppointment | Self::InvalidSettings => StatusCode::UNPROCESSABLE_ENTITY,
+            Self::TooManyRequests | Self::TooManyBadTokens => StatusCode::TOO_MANY_REQUESTS,
             Self::Internal => StatusCode::INTERNAL_SERVER_ERROR,
             Self::ProviderFailed => StatusCode::BAD_GATEWAY,
             Self::ProviderNotConfigured
@@ -121,6 +126,8 @@ impl Code {
             Self::UnsupportedMediaType => "The body must be sent as application/json.",
             Self::InvalidAppointment => "The appointment cannot be as reported.",
             Self::InvalidSettings => "The settings cannot be as asked.",
+            Self::TooManyRequests => "Too many requests of this caller or address.",
+            Self::TooManyBadTokens => "Too many tokens from this address were not believed.",
             Self::Internal => "Something failed here; the request id finds it in the log.",
             Self::ProviderFailed => "The calendar service refused.",
             Self::ProviderNotConfigured => "This provider is not configured here.",
@@ -133,10 +140,12 @@ impl Code {
         }
     }
 
-    /// When to come back, unless something better is known. Every 503 says so.
+    /// When to come back, unless something better is known. Every 429 and 503 says so.
     pub(super) fn retry_after(self) -> Option<Duration> {
         match self {
-            Self::DatabaseUnavailable => Some(Duration::from_secs(1)),
+            Self::DatabaseUnavailable | Self::TooManyRequests | Self::TooManyBadTokens => {
+                Some(Duration::from_secs(1))
+            }
             Self::ConnectionBusy => Some(Duration::from_secs(2)),
             Self::AuthUnavailable => Some(Duration::from_secs(5)),
             Self::ProviderUnavailable | Self::ProviderRateLimited => Some(Duration::from_secs(10)),

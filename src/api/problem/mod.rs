@@ -102,6 +102,12 @@ impl Problem {
     }
 
     #[must_use]
+    pub(super) fn come_back_in(mut self, wait: Duration) -> Self {
+        self.retry_after = Some(wait);
+        self
+    }
+
+    #[must_use]
     pub(super) fn challenged(mut self, challenge: String) -> Self {
         self.challenge = Some(challenge);
         self
@@ -120,11 +126,11 @@ impl Problem {
                 Self::new(Code::ProviderUnavailable).because(detail.clone())
             }
             SyncFailure::RateLimited { until, .. } => {
-                let mut problem = Self::new(Code::ProviderRateLimited);
-                if let Some(wait) = until.and_then(|until| (until - now).to_std().ok()) {
-                    problem.retry_after = Some(wait);
+                let problem = Self::new(Code::ProviderRateLimited);
+                match until.and_then(|until| (until - now).to_std().ok()) {
+                    Some(wait) => problem.come_back_in(wait),
+                    None => problem,
                 }
-                problem
             }
             SyncFailure::NeedsReauth(reason) => {
                 Self::new(Code::NeedsReauth).because(reason.as_str())

@@ -21,6 +21,8 @@ const ALWAYS: &[Code] = &[
     Code::InvalidParameter,
     Code::Unauthorized,
     Code::Forbidden,
+    Code::TooManyRequests,
+    Code::TooManyBadTokens,
     Code::AuthUnavailable,
     Code::DatabaseUnavailable,
     Code::Internal,
@@ -112,7 +114,7 @@ fn response(codes: &[Code]) -> MetaResponse {
         }],
         headers: match status {
             401 => vec![header::<String>("WWW-Authenticate", "how to authenticate")],
-            503 => vec![header::<u64>(
+            429 | 503 => vec![header::<u64>(
                 "Retry-After",
                 "seconds until it is worth another try",
             )],
@@ -162,6 +164,7 @@ fn meaning(status: u16) -> &'static str {
         413 => "The body is too large.",
         415 => "The body is not JSON.",
         422 => "The request is well-formed, but cannot be as asked.",
+        429 => "Too much was asked; come back after the time named.",
         502 => "The calendar service refused.",
         503 => "Not for now; come back after the time named.",
         504 => "It took too long; it may have taken effect.",

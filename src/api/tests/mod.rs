@@ -23,8 +23,8 @@ use tempfile::TempDir;
 use uuid::Uuid;
 
 use self::fakes::{Fakes, HealthFake};
-use super::{ApiState, BASE_PATH, service};
-use crate::config::{HttpConfig, Section, Sources};
+use super::{ApiState, BASE_PATH, RequestLimits, service};
+use crate::config::{HttpConfig, RequestConfig, Section, Sources};
 use crate::domain::{Clock, CoachId, ManualClock, ProviderKind, SeededEntropy};
 use crate::oauth::{
     AllowedOrigins, ConnectFlow, OAuthClient, OAuthEndpoints, ReturnAddress, SignInProvider,
@@ -52,6 +52,13 @@ struct Bench {
 
 impl Bench {
     async fn start() -> Self {
+        Self::with(&[]).await
+    }
+
+    /// With settings of the request limits.
+    async fn with(limits: &[(&str, &str)]) -> Self {
+        let requests = RequestConfig::load(&Sources::of_pairs(limits.iter().copied()));
+        let requests = requests.expect("settings");
         let now = "2026-11-01T12:00:00Z".parse().expect("an instant");
         let clock = ManualClock::starting_at(now);
         let entropy = Arc::new(SeededEntropy::from_seed(5));
@@ -95,6 +102,7 @@ impl Bench {
                 http.clone(),
                 clock.clone(),
             )),
+            limits: RequestLimits::new(requests, clock.clone()),
             flow: Arc::new(flow),
             waker: fakes.clone(),
             live: fakes.clone(),

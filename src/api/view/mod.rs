@@ -2,12 +2,14 @@
 //! other along when it changes.
 
 mod appointment;
+mod audit;
 mod connection;
 mod job;
 
 pub(super) use appointment::{
     AppointmentBody, AppointmentPageView, AppointmentView, BatchBody, ExplainedAppointmentView,
 };
+pub(super) use audit::AuditPageView;
 pub(super) use connection::{
     CalendarList, CalendarView, ConnectionList, ConnectionView, SettingsBody, SyncStatusView,
     TestReportView,

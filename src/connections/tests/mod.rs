@@ -16,9 +16,9 @@ use url::Url;
 use super::*;
 use crate::config::Quota;
 use crate::domain::{
-    Appointment, AppointmentId, AppointmentStatus, Calendar, CalendarId, Client, Clock, CoachId,
-    ConnectionId, ConnectionStatus, CreateKey, Entropy, EventId, NodeId, ProviderKind, SyncFailure,
-    SyncId, SystemClock, SystemEntropy,
+    Actor, ActorRole, Appointment, AppointmentId, AppointmentStatus, Calendar, CalendarId, Client,
+    Clock, CoachId, ConnectionId, ConnectionStatus, CreateKey, Entropy, EventId, NodeId, Origin,
+    ProviderKind, SyncFailure, SyncId, SystemClock, SystemEntropy,
 };
 use crate::health::Metrics;
 use crate::housekeeper::HousekeeperHandle;
@@ -211,6 +211,13 @@ impl Stage {
             access_expires_at: now + TimeDelta::hours(1),
         };
         let new = NewConnection {
+            origin: Origin {
+                actor: Actor {
+                    subject: "tests".into(),
+                    role: ActorRole::Service,
+                },
+                request_id: None,
+            },
             fresh_id: id,
             fresh_sync_id: SyncId::generate(now, entropy),
             coach_id,

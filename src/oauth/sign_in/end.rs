@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use super::ConnectFlow;
-use crate::domain::{Connection, ConnectionId, FailureCode};
+use crate::domain::{Connection, ConnectionId, FailureCode, Origin};
 use crate::security::Sealed;
 use crate::security::places;
 use crate::store::{StoreError, StoredTokens};
@@ -23,8 +23,13 @@ pub struct Ended {
 impl ConnectFlow {
     /// Ends a connection; `None` if there is none to end. What the provider answers changes nothing
     /// about that: our copy of the tokens is gone by then.
-    pub async fn end(&self, id: ConnectionId) -> Result<Option<Ended>, StoreError> {
-        let ended = self.store.disconnect(id, self.clock.now()).await?;
+    pub async fn end(
+        &self,
+        id: ConnectionId,
+        origin: &Origin,
+    ) -> Result<Option<Ended>, StoreError> {
+        let now = self.clock.now();
+        let ended = self.store.disconnect(id, origin, now).await?;
         let Some((connection, tokens, is_shared)) = ended else {
             return Ok(None);
         };

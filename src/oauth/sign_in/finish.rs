@@ -7,7 +7,9 @@ use url::Url;
 
 use super::state::{MAX_STATE_LENGTH, hash};
 use super::{Browser, ConnectFlow, SignInProvider};
-use crate::domain::{Calendar, ConnectionId, SyncFailure, SyncId, Timestamp};
+use crate::domain::{
+    Actor, ActorRole, Calendar, ConnectionId, Origin, SyncFailure, SyncId, Timestamp,
+};
 use crate::oauth::{CallbackError, ExchangeFailure, Grant, ReturnAddress};
 use crate::provider::{Access, Account, Budget};
 use crate::security::Sealed;
@@ -89,8 +91,18 @@ impl Budget for Unlimited {
 }
 
 impl ConnectFlow {
+    /// Where a browser is sent that came back at a bad moment. Its sign-in is not used up.
+    pub fn turn_away(&self) -> Url {
+        self.frontend.failed(CallbackError::ExchangeFailed, None)
+    }
+
     /// Finishes a sign-in. The browser is sent back whatever happened.
-    pub async fn finish(&self, callback: Callback, browser: Option<Browser>) -> Finished {
+    pub async fn finish(
+        &self,
+        callback: Callback,
+        browser: Option<Browser>,
+        request_id: Option<String>,
+    ) -> Finished {
         let sign_in = match self.believed(callback.state.as_deref(), browser).await {
             Ok(sign_in) => sign_in,
             // Nothing of such a request can be trusted, the provider and the way back included.
@@ -105,7 +117,7 @@ impl ConnectFlow {
         let back = ReturnAddress::parse(&sign_in.return_to, &self.origins)
             .unwrap_or_else(|_| self.frontend.clone());
         let provider = sign_in.provider;
-        match self.connect(sign_in, callback).await {
+        match self.connect(sign_in, callback, request_id).await {
             Ok(connection_id) => Finished {
                 location: back.connected(provider, connection_id),
                 outcome: Ok(connection_id),
@@ -155,7 +167,12 @@ impl ConnectFlow {
             .ok_or(CallbackError::InvalidState)
     }
 
-    async fn connect(&self, sign_in: SignIn, callback: Callback) -> Result<ConnectionId, Failure> {
+    async fn connect(
+        &self,
+        sign_in: SignIn,
+        callback: Callback,
+        request_id: Option<String>,
+    ) -> Result<ConnectionId, Failure> {
         if sign_in.expires_at <= self.clock.now() {
             return Err(Failure::Told(CallbackError::ExpiredState));
         }
@@ -179,7 +196,12 @@ impl ConnectFlow {
 
         let asked = tokio::time::timeout(PATIENCE, self.ask(clients, &code, &pkce)).await;
         let (grant, account, calendar) = asked.map_err(|_| Failure::TooSlow)??;
-        self.settle(&sign_in, grant, account, calendar).await
+        let origin = Origin {
+            actor: who_asked(&sign_in),
+            request_id,
+        };
+        self.settle(&sign_in, grant, account, calendar, origin)
+            .await
     }
 
     /// Everything that is asked of the provider: access, whose it is, and that its calendar answers.
@@ -217,6 +239,7 @@ impl ConnectFlow {
         grant: Grant,
         account: Account,
         primary_calendar: Calendar,
+        origin: Origin,
     ) -> Result<ConnectionId, Failure> {
         let now = self.clock.now();
         let new = NewConnection {
@@ -228,6 +251,7 @@ impl ConnectFlow {
             account_email: account.email,
             primary_calendar,
             max_attempts: self.max_attempts,
+            origin,
             now,
         };
         let refresh = grant
@@ -265,4 +289,12 @@ impl ConnectFlow {
             access_expires_at,
         }
     }
+}
+
+/// A sign-in that a node of an older version began names nobody: its coach stands for it.
+fn who_asked(sign_in: &SignIn) -> Actor {
+    sign_in.asked_by.clone().unwrap_or_else(|| Actor {
+        subject: sign_in.coach_id.to_string(),
+        role: ActorRole::Coach,
+    })
 }

@@ -6,7 +6,7 @@ use url::Url;
 
 use super::state::hash;
 use super::{Browser, ConnectFlow};
-use crate::domain::{CoachId, Entropy, ProviderKind, Timestamp};
+use crate::domain::{Actor, CoachId, Entropy, ProviderKind, Timestamp};
 use crate::oauth::{ReturnAddress, ReturnAddressRefused};
 use crate::security::places;
 use crate::store::{SignIn, StoreError};
@@ -51,13 +51,15 @@ pub enum StartRefused {
 }
 
 impl ConnectFlow {
-    /// Begins a sign-in of this coach. `browser` is the one that asked, if it is known.
+    /// Begins a sign-in of this coach. `browser` is the one that asked, if it is known, in the name of
+    /// `asked_by`.
     pub async fn start(
         &self,
         provider: ProviderKind,
         coach_id: CoachId,
         return_to: Option<&str>,
         browser: Option<Browser>,
+        asked_by: Actor,
     ) -> Result<Started, StartRefused> {
         let clients = self
             .providers
@@ -84,6 +86,7 @@ impl ConnectFlow {
             browser_hash: browser.hash(),
             sealed_verifier: sealed.into_string(),
             return_to: return_to.as_str().to_owned(),
+            asked_by: Some(asked_by),
             expires_at: now + LIFETIME,
         };
         self.store.begin_sign_in(&sign_in, now).await?;

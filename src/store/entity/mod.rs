@@ -4,6 +4,7 @@
 #![expect(unreachable_pub, reason = "the derives ask for public rows")]
 
 pub(crate) mod appointment;
+pub(crate) mod audit_event;
 pub(crate) mod connection;
 pub(crate) mod job;
 pub(crate) mod lease;

@@ -2,7 +2,7 @@
 
 use sea_orm::entity::prelude::*;
 
-use crate::domain::{CoachId, ProviderKind, Timestamp};
+use crate::domain::{ActorRole, CoachId, ProviderKind, Timestamp};
 
 #[derive(Clone, PartialEq, Eq, DeriveEntityModel)]
 #[sea_orm(table_name = "sign_ins")]
@@ -15,6 +15,8 @@ pub struct Model {
     pub browser_hash: String,
     pub verifier: String,
     pub return_to: String,
+    pub actor: Option<String>,
+    pub role: Option<ActorRole>,
     pub created_at: Timestamp,
     pub expires_at: Timestamp,
 }
