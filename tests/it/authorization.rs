@@ -1,160 +1,209 @@
-//! Who may do what: every operation, every role, one's own and another's.
+//! Who may do what: every operation of the OpenAPI document, every role, one's own and another's.
 
 use calendar_integration::domain::ProviderKind;
 use reqwest::Method;
 use serde_json::{Value, json};
 use uuid::Uuid;
 
-use crate::support::{Api, COACH_EMAIL, Session, TestDaemon};
+use crate::support::{Api, Reply, Session, TestDaemon};
 
 /// What each caller gets: nobody, the coach it belongs to, another coach, the platform, an operator.
 type Answers = [u16; 5];
 
+/// A connection or an appointment: another coach's looks like none.
 const OWN: Answers = [401, 200, 404, 200, 200];
+/// A coach is named: a coach may name no other.
 const NAMED: Answers = [401, 200, 403, 200, 200];
 const PLATFORM: Answers = [401, 403, 403, 200, 200];
 const OPERATOR: Answers = [401, 403, 403, 403, 200];
 const OPEN: Answers = [200; 5];
 
-#[tokio::test]
-async fn every_operation_is_open_to_those_who_may_and_to_nobody_else() {
-    let daemon = TestDaemon::start().await;
-    let (coach, stranger) = (Uuid::new_v4(), Uuid::new_v4());
-    let id = daemon
-        .connect(ProviderKind::Google, coach, COACH_EMAIL)
-        .await;
-    let session = Session::tomorrow(coach, daemon.now());
-    daemon.service().report(&session).await;
-    daemon.service().settled(id).await;
-    let callers = [
-        daemon.nobody(),
-        daemon.coach(coach),
-        daemon.coach(stranger),
-        daemon.service(),
-        daemon.admin(),
-    ];
-    let appointment = format!("appointments/{}", session.id);
-    let body = session.body();
-    let batch = json!({"appointments": [session.item()]});
-    let settings = json!({"auto_create_events": true});
-    let with_success = |answers: Answers, success: u16| {
-        answers.map(|status| if status == 200 { success } else { status })
-    };
-    let unknown = Uuid::new_v4();
-    let table: Vec<(Method, String, Option<&Value>, Answers)> = vec![
-        (Method::GET, "/health/live".into(), None, OPEN),
-        (Method::GET, "/health/ready".into(), None, OPEN),
-        (Method::GET, "/openapi.json".into(), None, OPEN),
-        (Method::GET, "/health/actors".into(), None, OPERATOR),
-        (Method::GET, "/metrics".into(), None, OPERATOR),
-        (Method::GET, format!("connect/google/{coach}"), None, NAMED),
-        (Method::GET, format!("connections/{coach}"), None, NAMED),
-        (
-            Method::PUT,
-            format!("connections/{id}"),
-            Some(&settings),
-            OWN,
-        ),
-        (
-            Method::POST,
-            format!("connections/{id}/sync"),
-            None,
-            with_success(OWN, 202),
-        ),
-        (Method::POST, format!("connections/{id}/test"), None, OWN),
-        (
-            Method::GET,
-            format!("connections/{id}/sync-status"),
-            None,
-            OWN,
-        ),
-        (
-            Method::GET,
-            format!("connections/{id}/calendars"),
-            None,
-            OWN,
-        ),
-        (
-            Method::GET,
-            format!("connections/{unknown}/calendars"),
-            None,
-            [401, 404, 404, 404, 404],
-        ),
-        (Method::PUT, appointment.clone(), Some(&body), PLATFORM),
-        (
-            Method::POST,
-            "appointments/batch".into(),
-            Some(&batch),
-            PLATFORM,
-        ),
-        (Method::GET, appointment.clone(), None, OWN),
-        (
-            Method::GET,
-            format!("appointments?coach_id={coach}"),
-            None,
-            NAMED,
-        ),
-        (Method::GET, "queue".into(), None, OPERATOR),
-        (
-            Method::POST,
-            format!("queue/{unknown}/retry"),
-            None,
-            with_success(OPERATOR, 404),
-        ),
-        (
-            Method::POST,
-            "queue/retry-failed".into(),
-            None,
-            with_success(OPERATOR, 202),
-        ),
-    ];
-    for (method, path, body, answers) in table {
-        for (caller, expected) in callers.iter().zip(answers) {
-            let reply = caller.send(method.clone(), &path, body).await;
-            assert_eq!(reply.status, expected, "{method} {path}: {}", reply.text);
-            if expected == 401 {
-                assert!(
-                    reply
-                        .header("www-authenticate")
-                        .is_some_and(|how| how.starts_with("Bearer"))
-                );
-            }
+/// Those who may get this instead of 200.
+fn granted(answers: Answers, success: u16) -> Answers {
+    answers.map(|status| if status == 200 { success } else { status })
+}
+
+/// A coach with a connected calendar, an appointment in it, and the job that brought it there.
+struct World {
+    coach: Uuid,
+    connection: Uuid,
+    session: Session,
+    job: String,
+}
+
+impl World {
+    async fn make(daemon: &TestDaemon) -> Self {
+        let coach = Uuid::new_v4();
+        let email = format!("{coach}@example.com");
+        let connection = daemon.connect(ProviderKind::Google, coach, &email).await;
+        let session = Session::tomorrow(coach, daemon.now());
+        daemon.service().report(&session).await;
+        let status = daemon.service().settled(connection).await;
+        let job = session.job_in(&status)["id"].as_str();
+        Self {
+            coach,
+            connection,
+            job: job.expect("a job").to_owned(),
+            session,
         }
     }
 }
 
-/// What ends something is asked for by everybody who may not before it is by one who may.
-#[tokio::test]
-async fn only_those_who_may_can_end_things() {
-    let daemon = TestDaemon::start().await;
-    let (coach, stranger) = (Uuid::new_v4(), Uuid::new_v4());
-    let id = daemon
-        .connect(ProviderKind::Google, coach, COACH_EMAIL)
-        .await;
-    let session = Session::tomorrow(coach, daemon.now());
-    daemon.service().report(&session).await;
-    let (own, other) = (daemon.coach(coach), daemon.coach(stranger));
-    let (nobody, service) = (daemon.nobody(), daemon.service());
-    let deletes: [(String, Vec<(&Api, u16)>); 3] = [
-        (
-            format!("connections/{id}"),
-            vec![(&nobody, 401), (&other, 404), (&own, 200)],
-        ),
-        (
-            format!("appointments/{}", session.id),
-            vec![(&nobody, 401), (&other, 403), (&own, 403), (&service, 202)],
-        ),
-        (
-            format!("coaches/{coach}"),
-            vec![(&nobody, 401), (&other, 403), (&own, 403), (&service, 202)],
-        ),
-    ];
-    for (path, callers) in deletes {
-        for (caller, expected) in callers {
-            let reply = caller.delete(&path).await;
-            assert_eq!(reply.status, expected, "{path}: {}", reply.text);
+/// How one operation is asked, and what everybody gets.
+struct Case {
+    /// The value of the one variable part of the path, if it has one.
+    id: String,
+    query: String,
+    body: Option<Value>,
+    answers: Answers,
+}
+
+/// An operation of the document must be here: who may call it is decided, never left to chance.
+fn case(operation: &str, world: &World) -> Option<Case> {
+    let case = |id: &dyn ToString, answers| Case {
+        id: id.to_string(),
+        query: String::new(),
+        body: None,
+        answers,
+    };
+    let sent = |id: &dyn ToString, body, answers| Case {
+        body: Some(body),
+        ..case(id, answers)
+    };
+    let (coach, connection) = (&world.coach, &world.connection);
+    let appointment = &world.session.id;
+    Some(match operation {
+        "get_liveness" | "get_readiness" => case(&"", OPEN),
+        "finish_sign_in" => case(&"", granted(OPEN, 303)),
+        "get_actors" | "get_metrics" | "list_jobs" | "list_audit_events" => case(&"", OPERATOR),
+        // It did not fail: refused, but only after it was asked who asks.
+        "retry_job" => case(&world.job, granted(OPERATOR, 409)),
+        "retry_failed_jobs" => case(&"", granted(OPERATOR, 202)),
+        "start_sign_in" | "list_connections" => case(coach, NAMED),
+        "update_connection" => sent(connection, json!({"auto_create_events": true}), OWN),
+        "sync_now" => case(connection, granted(OWN, 202)),
+        "test_connection" | "get_sync_status" | "list_calendars" | "disconnect" => {
+            case(connection, OWN)
+        }
+        "get_appointment" => case(appointment, OWN),
+        "list_appointments" => Case {
+            query: format!("?coach_id={coach}"),
+            ..case(&"", NAMED)
+        },
+        "put_appointment" => sent(appointment, world.session.body(), PLATFORM),
+        "put_appointments" => {
+            let batch = json!({"appointments": [world.session.item()]});
+            sent(&"", batch, PLATFORM)
+        }
+        "erase_appointment" => case(appointment, granted(PLATFORM, 202)),
+        "forget_coach" => case(coach, granted(PLATFORM, 202)),
+        _ => return None,
+    })
+}
+
+/// What cannot be done twice: everybody tries on something of their own.
+fn ends_something(operation: &str) -> bool {
+    matches!(
+        operation,
+        "disconnect" | "erase_appointment" | "forget_coach"
+    )
+}
+
+/// Method, path and id of every operation there is.
+async fn operations(daemon: &TestDaemon) -> Vec<(Method, String, String)> {
+    let document = daemon.nobody().get("/openapi.json").await.expect(200);
+    let mut operations = Vec::new();
+    for (path, methods) in document["paths"].as_object().expect("paths") {
+        for (method, operation) in methods.as_object().expect("operations") {
+            let method = method.to_uppercase().parse().expect("a method");
+            let id = operation["operationId"].as_str().expect("an id");
+            operations.push((method, path.clone(), id.to_owned()));
         }
     }
+    operations
+}
+
+async fn ask(caller: &Api, method: &Method, path: &str, case: &Case, id: &str) -> Reply {
+    let names = ["{id}", "{coach_id}", "{job_id}"];
+    let path = names
+        .iter()
+        .fold(path.to_owned(), |path, name| path.replace(name, id));
+    let path = path.replace("{provider}", "google");
+    assert!(!path.contains('{'), "{path}");
+    let path = format!("{path}{}", case.query);
+    caller.send(method.clone(), &path, case.body.as_ref()).await
+}
+
+#[tokio::test]
+async fn every_operation_is_open_to_those_who_may_and_to_nobody_else() {
+    let daemon = TestDaemon::start().await;
+    let common = World::make(&daemon).await;
+    let stranger = Uuid::new_v4();
+    for (method, path, operation) in operations(&daemon).await {
+        for caller in 0..5 {
+            let fresh = match ends_something(&operation) {
+                true => Some(World::make(&daemon).await),
+                false => None,
+            };
+            let world = fresh.as_ref().unwrap_or(&common);
+            let callers = [
+                daemon.nobody(),
+                daemon.coach(world.coach),
+                daemon.coach(stranger),
+                daemon.service(),
+                daemon.admin(),
+            ];
+            let case = case(&operation, world)
+                .unwrap_or_else(|| panic!("who may call {operation}, {method} {path}?"));
+            let reply = ask(&callers[caller], &method, &path, &case, &case.id).await;
+            let expected = case.answers[caller];
+            assert_eq!(
+                reply.status, expected,
+                "{operation} by caller {caller}: {}",
+                reply.text
+            );
+            if expected == 401 {
+                let challenge = reply.header("www-authenticate").unwrap_or_default();
+                assert!(challenge.starts_with("Bearer"), "{operation}: {challenge}");
+            }
+            if expected == 404 {
+                let unknown = Uuid::new_v4().to_string();
+                let none = ask(&callers[caller], &method, &path, &case, &unknown).await;
+                assert_eq!(told(&reply), told(&none), "{operation}");
+            }
+        }
+    }
+    // Those who may not have ended nothing.
+    let own = daemon.coach(common.coach);
+    assert_eq!(
+        own.connection(common.coach, common.connection).await["status"],
+        "active"
+    );
+}
+
+/// All of a problem but the id of its request.
+fn told(reply: &Reply) -> Value {
+    let mut problem = reply.json();
+    problem["request_id"] = Value::Null;
+    problem
+}
+
+#[tokio::test]
+async fn what_those_who_may_not_tried_to_end_is_still_there() {
+    let daemon = TestDaemon::start().await;
+    let world = World::make(&daemon).await;
+    let stranger = daemon.coach(Uuid::new_v4());
+    for (path, status) in [
+        (format!("connections/{}", world.connection), 404),
+        (format!("appointments/{}", world.session.id), 403),
+        (format!("coaches/{}", world.coach), 403),
+    ] {
+        assert_eq!(stranger.delete(&path).await.status, status, "{path}");
+        assert_eq!(daemon.nobody().delete(&path).await.status, 401, "{path}");
+    }
+    let own = daemon.coach(world.coach);
+    let standing = own.standing(world.session.id, world.connection).await;
+    assert_eq!(standing["sync_status"], "synced");
 }
 
 #[tokio::test]
