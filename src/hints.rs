@@ -27,6 +27,11 @@ impl Hints {
         std::mem::take(&mut *self.lock())
     }
 
+    /// Connections whose hint was not taken yet.
+    pub(crate) fn waiting(&self) -> usize {
+        self.lock().len()
+    }
+
     fn lock(&self) -> MutexGuard<'_, HashSet<ConnectionId>> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }

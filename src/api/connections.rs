@@ -104,7 +104,11 @@ impl ConnectionsApi {
     ) -> Result<Json<ConnectionList>, Refused<OfCoach>> {
         bearer.may_name(id.0)?;
         let found = state.store.connections_of(id.0).await?;
-        let connections = found.into_iter().map(ConnectionView::from).collect();
+        let now = state.clock.now();
+        let connections = found
+            .into_iter()
+            .map(|one| ConnectionView::new(one, now))
+            .collect();
         Ok(Json(ConnectionList { connections }))
     }
 
@@ -151,7 +155,7 @@ impl ConnectionsApi {
         }
         state.waker.wake(&[id.0]);
         let after = visible(&bearer, &state, id.0).await?;
-        Ok(Json(after.into()))
+        Ok(Json(ConnectionView::new(after, now)))
     }
 
     /// End a connection.

@@ -46,7 +46,7 @@ enum MetricsAnswer {
     /// All metrics.
     #[oai(
         status = 200,
-        content_type = "application/openmetrics-text; version=1.0.0; charset=utf-8"
+        content_type = "text/plain; version=0.0.4; charset=utf-8"
     )]
     Text(PlainText<String>),
 }

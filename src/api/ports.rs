@@ -62,8 +62,11 @@ pub trait Health: Send + Sync {
     /// The supervision tree, from its root.
     async fn actors(&self) -> ActorReport;
 
-    /// All metrics as text in the OpenMetrics format, which Prometheus reads.
+    /// All metrics in the text format of Prometheus.
     async fn metrics(&self) -> String;
+
+    /// A request was answered. `route` is the template that it matched, never the path.
+    fn answered(&self, method: &str, route: &str, status: u16, took: Duration);
 }
 
 /// Whether requests and work are being served.

@@ -51,6 +51,17 @@ pub(super) static SYNC_RETRY_CAP: Setting = Setting {
     secret: false,
 };
 
+pub(super) static FRESHNESS_OBJECTIVE: Setting = Setting {
+    name: "FRESHNESS_OBJECTIVE",
+    default: Preset::Value("60s"),
+    meaning: "within what time a change should be in its calendar; only measured, see `/metrics`",
+    allowed: Allowed::Duration {
+        min: Duration::from_millis(100),
+        max: Duration::from_secs(24 * 3600),
+    },
+    secret: false,
+};
+
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct SyncConfig {
     pub poll_interval: Duration,
@@ -58,6 +69,7 @@ pub struct SyncConfig {
     pub retry_base: Duration,
     /// Never below `retry_base`.
     pub retry_cap: Duration,
+    pub freshness_objective: Duration,
 }
 
 impl Section for SyncConfig {
@@ -66,11 +78,13 @@ impl Section for SyncConfig {
         let max_attempts = reader.integer(&SYNC_MAX_ATTEMPTS);
         let retry_base = reader.duration(&SYNC_RETRY_BASE);
         let retry_cap = reader.duration(&SYNC_RETRY_CAP);
+        let freshness_objective = reader.duration(&FRESHNESS_OBJECTIVE);
         let config = Self {
             poll_interval: poll_interval?,
             max_attempts: max_attempts?,
             retry_base: retry_base?,
             retry_cap: retry_cap?,
+            freshness_objective: freshness_objective?,
         };
         if config.retry_cap < config.retry_base {
             reader.refuse(&SYNC_RETRY_CAP, "must not be below SYNC_RETRY_BASE");

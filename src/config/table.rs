@@ -81,6 +81,7 @@ pub static GROUPS: [Group; 7] = [
             &sync::SYNC_MAX_ATTEMPTS,
             &sync::SYNC_RETRY_BASE,
             &sync::SYNC_RETRY_CAP,
+            &sync::FRESHNESS_OBJECTIVE,
         ],
     },
     Group {

@@ -8,7 +8,7 @@ use ractor::{ActorCell, ActorRef, SpawnErr, call_t};
 
 use super::call::{LiveCall, TestReport, Unreachable};
 use super::context::WorkerContext;
-use super::record::ConnectionSnapshot;
+use super::record::{ConnectionSnapshot, WorkerState};
 use super::registry::{self, Records, RegistryMsg};
 use crate::actor_slot::ActorSlot;
 use crate::domain::{Calendar, CalendarId, ConnectionId, SyncFailure};
@@ -132,6 +132,16 @@ impl ConnectionsHandle {
     /// The connections that have actors now.
     pub fn snapshots(&self) -> Vec<ConnectionSnapshot> {
         registry::snapshots(&self.records)
+    }
+
+    /// How many workers are in each state.
+    pub fn worker_states(&self) -> Vec<(WorkerState, u64)> {
+        registry::worker_states(&self.records)
+    }
+
+    /// Connections whose hint was not taken yet.
+    pub fn hints_waiting(&self) -> usize {
+        self.hints.waiting()
     }
 
     pub fn is_running(&self) -> bool {

@@ -20,6 +20,14 @@ pub enum WorkerState {
 }
 
 impl WorkerState {
+    pub const ALL: [Self; 5] = [
+        Self::Starting,
+        Self::Idle,
+        Self::Working,
+        Self::Restarting,
+        Self::ElsewhereOwned,
+    ];
+
     pub fn as_str(self) -> &'static str {
         match self {
             Self::Starting => "starting",
@@ -85,6 +93,10 @@ impl Record {
             rounds: self.rounds(),
             ..self.lock().clone()
         }
+    }
+
+    pub(super) fn state(&self) -> WorkerState {
+        self.lock().state
     }
 
     pub(super) fn update(&self, change: impl FnOnce(&mut ConnectionSnapshot)) {

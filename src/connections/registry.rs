@@ -314,3 +314,19 @@ pub(super) fn snapshots(records: &Records) -> Vec<ConnectionSnapshot> {
         .map(|record| record.snapshot())
         .collect()
 }
+
+/// How many records are in each state.
+pub(super) fn worker_states(records: &Records) -> Vec<(WorkerState, u64)> {
+    let states: Vec<WorkerState> = records
+        .read()
+        .unwrap_or_else(PoisonError::into_inner)
+        .values()
+        .map(|record| record.state())
+        .collect();
+    WorkerState::ALL
+        .map(|state| {
+            let such = states.iter().filter(|seen| **seen == state);
+            (state, such.map(|_| 1).sum())
+        })
+        .to_vec()
+}

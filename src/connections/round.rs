@@ -17,6 +17,7 @@ use crate::domain::{
     ConnectionId, FailureCode, Mapping, ProviderKind, SyncFailure, Timestamp, Wait, WaitReason,
 };
 use crate::failpoint::{self, Step};
+use crate::health;
 use crate::plan::{Breaker, Heard};
 use crate::provider::{Budget, Change, Done};
 use crate::store::{Claim, Lease, Settled, Settlement, StoreError};
@@ -95,9 +96,12 @@ impl Hands {
 
         let now = context.clock.now();
         let mut tally = Tally::new(refused.as_ref(), now, context.entropy.jitter());
+        let mut ends = Vec::with_capacity(planned.len());
         let settlements: Vec<Settlement> = planned
             .into_iter()
             .map(|row| {
+                let job = row.claimed.job.clone();
+                let sent = row.change.is_some();
                 let answer = row
                     .change
                     .is_some()
@@ -107,12 +111,11 @@ impl Hands {
                     plan: row.plan,
                     mapping: row.mapping,
                 };
-                settlement(asked, answer, context, &self.breaker, now, &mut tally)
+                let settlement = settlement(asked, answer, context, &self.breaker, now, &mut tally);
+                ends.push(health::Settled::new(&job, sent, &settlement.end));
+                settlement
             })
             .collect();
-        for settlement in &settlements {
-            context.metrics.settled(provider, &settlement.end);
-        }
         if let Some(until) = tally.closed_until() {
             context.nodes.limited(provider, until);
         }
@@ -120,6 +123,9 @@ impl Hands {
         let due = self
             .settle(context, lease, settings_version, settlements, tally, now)
             .await?;
+        for end in ends {
+            context.metrics.settled(provider, end, now);
+        }
         Ok(RoundEnd::Due(due))
     }
 
@@ -208,6 +214,9 @@ impl Hands {
         let due = context.store.settle(settled).await?;
         self.recover = false;
         self.wait = wait;
+        if let (Some(provider), Some(wait)) = (self.provider, wait) {
+            context.metrics.waited(provider, wait.why);
+        }
         Ok(due)
     }
 }

@@ -98,8 +98,10 @@ impl Hands {
         };
         let access = Access { token, budget };
         let started = context.clock.monotonic();
+        let in_flight = context.metrics.calling(service.api.kind());
         let calls = service.api.perform(access, changes);
         let answers = self.within_lease(context, calls).await?;
+        drop(in_flight);
         let took = context.clock.monotonic().saturating_sub(started);
         context
             .metrics

@@ -184,7 +184,7 @@ impl TokenKeeper {
                 let oauth = &service.oauth;
                 let answer = oauth.refresh(&held.refresh, context.clock.as_ref()).await;
                 let provider = service.api.kind();
-                context.metrics.refreshed(provider, answer.is_ok());
+                context.metrics.refreshed(provider, answer.as_ref().err());
                 fresh(held, answer?)
             }
         };

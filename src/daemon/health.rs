@@ -1,6 +1,7 @@
 //! Readiness and the tree of actors, put together from the records each part keeps.
 
 use std::collections::HashMap;
+use std::time::Duration;
 
 use super::ports::Ports;
 use crate::api::UtcTime;
@@ -17,8 +18,19 @@ const MOST_CONNECTIONS: usize = 1_000;
 const MOST_NODES: u64 = 100;
 
 pub(super) async fn ready(ports: &Ports) -> Readiness {
+    readiness(ports, database(ports).await)
+}
+
+/// As [`ready`], but a database that does not answer for so long counts as one that is not there.
+pub(super) async fn ready_within(ports: &Ports, patience: Duration) -> Readiness {
+    let answered = tokio::time::timeout(patience, database(ports)).await;
+    let silent = |_| part("database", false, "", "does not answer");
+    readiness(ports, answered.unwrap_or_else(silent))
+}
+
+fn readiness(ports: &Ports, database: ReadyPart) -> Readiness {
     let mut parts = vec![
-        database(ports).await,
+        database,
         poller(ports),
         part(
             "supervisors",
@@ -284,16 +296,4 @@ fn report(kind: &str, state: ActorState, since: Timestamp) -> ActorReport {
         omitted: None,
         children: Vec::new(),
     }
-}
-
-/// Metrics with what the database says; without it while it does not answer.
-pub(super) async fn metrics(ports: &Ports) -> String {
-    let store = &ports.context.store;
-    let depth = store.queue_depth().await.unwrap_or_default();
-    let connections = store.connection_counts().await.unwrap_or_default();
-    ports
-        .context
-        .metrics
-        .encode(&depth, &connections, ports.context.clock.now())
-        .unwrap_or_default()
 }

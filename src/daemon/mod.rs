@@ -7,6 +7,7 @@
 mod background;
 mod health;
 mod ports;
+mod scrape;
 mod services;
 
 use std::net::SocketAddr;
@@ -123,6 +124,7 @@ impl Daemon {
             connections: ConnectionsHandle::new(),
             housekeeper: HousekeeperHandle::default(),
             started_at: clock.now(),
+            scrape: Arc::default(),
             context,
         };
         let failed = CancellationToken::new();
@@ -234,7 +236,7 @@ fn worker_context(
             cap: config.sync.retry_cap,
             max_attempts: i32::try_from(config.sync.max_attempts).unwrap_or(i32::MAX),
         },
-        Metrics::new(),
+        Metrics::new(config.sync.freshness_objective),
     );
     context.audit_retention = config.audit_retention;
     context

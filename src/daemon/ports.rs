@@ -1,10 +1,12 @@
 //! What the API asks of the running daemon, answered by its actors.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use async_trait::async_trait;
 
 use super::health;
+use super::scrape::{self, ScrapeCache};
 use crate::api::ports::{
     ActorReport, Health, LiveConnections, Readiness, TestReport, Unreachable, Waker,
 };
@@ -21,6 +23,7 @@ pub(super) struct Ports {
     pub(super) connections: ConnectionsHandle,
     pub(super) housekeeper: HousekeeperHandle,
     pub(super) started_at: Timestamp,
+    pub(super) scrape: Arc<ScrapeCache>,
 }
 
 impl Waker for Ports {
@@ -85,6 +88,11 @@ impl Health for Ports {
     }
 
     async fn metrics(&self) -> String {
-        health::metrics(self).await
+        scrape::metrics(self).await
+    }
+
+    fn answered(&self, method: &str, route: &str, status: u16, took: Duration) {
+        let metrics = &self.context.metrics;
+        metrics.answered(method, route, status, took);
     }
 }

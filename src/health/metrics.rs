@@ -1,55 +1,26 @@
 //! Counters and histograms of one daemon, as values: two daemons in one process do not mix.
 //!
-//! Names and units follow the conventions of Prometheus. Labels are words from small fixed sets;
-//! nothing of a coach or client is ever one.
+//! Names and units follow the conventions of Prometheus. Whatever can be known beforehand is told from
+//! the start, as zero: a rise from nothing is invisible to who asks for a rate.
 
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use prometheus_client::encoding::EncodeLabelSet;
 use prometheus_client::metrics::counter::Counter;
-use prometheus_client::metrics::family::Family;
+use prometheus_client::metrics::family::{Family, MetricConstructor};
 use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::metrics::histogram::{Histogram, exponential_buckets};
-use prometheus_client::registry::{Registry, Unit};
+use prometheus_client::registry::{Metric, Registry, Unit};
 
-use crate::domain::{ConnectionStatus, JobStatus, ProviderKind, SyncFailure, Timestamp};
+use super::labels::{
+    self, ByActor, ByAnswer, ByCall, ByDirection, ByOutcome, ByProvider, ByReason, ByRoute, of,
+};
+use super::readings::{Gauges, Readings};
+use super::text;
+use crate::domain::{FailureCode, ProviderKind, SyncFailure, Timestamp, WaitReason};
 use crate::provider::{Change, Done};
-use crate::store::{Job, JobEnd, QueueDepth};
-
-#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
-struct ByProvider {
-    provider: &'static str,
-}
-
-#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
-struct ByOutcome {
-    provider: &'static str,
-    outcome: &'static str,
-}
-
-#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
-struct ByCall {
-    provider: &'static str,
-    operation: &'static str,
-    outcome: &'static str,
-}
-
-#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
-struct ByStatus {
-    provider: &'static str,
-    status: &'static str,
-}
-
-#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
-struct ByActor {
-    actor: &'static str,
-}
-
-#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
-struct ByDirection {
-    direction: &'static str,
-}
+use crate::store::{Job, JobEnd};
 
 /// Cheap to clone; all clones count together.
 #[derive(Clone, Debug)]
@@ -61,121 +32,195 @@ pub struct Metrics {
 struct Inner {
     registry: Registry,
     jobs: Family<ByOutcome, Counter>,
-    start_latency: Family<ByProvider, Histogram>,
-    provider_latency: Family<ByProvider, Histogram>,
+    retries: Family<ByReason, Counter>,
+    waits: Family<ByReason, Counter>,
+    start_latency: Durations<ByProvider>,
+    provider_latency: Durations<ByProvider>,
+    in_flight: Family<ByProvider, Gauge>,
     changes: Family<ByCall, Counter>,
+    settled: Family<ByProvider, Counter>,
+    fresh: Family<ByProvider, Counter>,
+    delay: Durations<ByProvider>,
     refreshes: Family<ByOutcome, Counter>,
     restarts: Family<ByActor, Counter>,
     leases: Gauge,
     takeovers: Counter,
     nodes: Gauge,
     messages: Family<ByDirection, Counter>,
-    depth: Family<ByStatus, Gauge>,
-    oldest: Family<ByProvider, Gauge<f64, std::sync::atomic::AtomicU64>>,
-    connections: Family<ByStatus, Gauge>,
+    requests: Family<ByAnswer, Counter>,
+    request_duration: Durations<ByRoute>,
+    objective: Duration,
+    /// Held while readings are set and told, so that no answer mixes two of them.
+    gauges: Mutex<Gauges>,
 }
 
-impl Default for Metrics {
-    fn default() -> Self {
-        Self::new()
+/// What became of one job of a round.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Settled {
+    taken_in_at: Timestamp,
+    /// Whether the provider was asked for anything.
+    sent: bool,
+    outcome: &'static str,
+    retried_for: Option<FailureCode>,
+}
+
+impl Settled {
+    pub(crate) fn new(job: &Job, sent: bool, end: &JobEnd) -> Self {
+        let retried_for = match end {
+            JobEnd::Again {
+                counted: true,
+                error,
+                ..
+            } => error.as_ref().map(|(code, _)| *code),
+            JobEnd::Again { counted: false, .. } | JobEnd::Completed | JobEnd::Failed { .. } => {
+                None
+            }
+        };
+        Self {
+            taken_in_at: job.created_at,
+            sent,
+            outcome: labels::job_outcome(end),
+            retried_for,
+        }
     }
 }
 
-fn seconds() -> Histogram {
-    // 1 ms to about 65 s.
-    Histogram::new(exponential_buckets(0.001, 2.0, 17))
+/// Counts as under way until it is dropped, however that comes.
+#[derive(Debug)]
+pub(crate) struct InFlight(Gauge);
+
+impl Drop for InFlight {
+    fn drop(&mut self) {
+        self.0.dec();
+    }
+}
+
+type Durations<L> = Family<L, Histogram, Buckets>;
+
+/// How many of them, each twice the one before, and the first, in seconds.
+#[derive(Clone, Copy, Debug)]
+struct Buckets {
+    first: f64,
+    count: u16,
+}
+
+/// 1 ms to about 65 s.
+const CALLS: Buckets = Buckets {
+    first: 0.001,
+    count: 17,
+};
+/// 1 ms to about 9 hours: what a limit or an outage holds back is late by that much.
+const DELAYS: Buckets = Buckets {
+    first: 0.001,
+    count: 26,
+};
+
+impl MetricConstructor<Histogram> for Buckets {
+    fn new_metric(&self) -> Histogram {
+        Histogram::new(exponential_buckets(self.first, 2.0, self.count))
+    }
+}
+
+/// A registry while it is being filled.
+struct Filling(Registry);
+
+impl Filling {
+    fn add<M: Metric + Clone + Default>(&mut self, name: &str, help: &str) -> M {
+        let metric = M::default();
+        self.0.register(name, help, metric.clone());
+        metric
+    }
+
+    fn durations<L>(&mut self, name: &str, help: &str, buckets: Buckets) -> Durations<L>
+    where
+        L: Clone + std::hash::Hash + Eq + EncodeLabelSet + std::fmt::Debug + Send + Sync + 'static,
+    {
+        let family = Family::new_with_constructor(buckets);
+        self.0
+            .register_with_unit(name, help, Unit::Seconds, family.clone());
+        family
+    }
 }
 
 impl Metrics {
-    pub fn new() -> Self {
-        let mut registry = Registry::with_prefix("calendar");
-        let jobs = Family::default();
-        registry.register("jobs", "Jobs settled, by outcome", jobs.clone());
-        let start_latency = Family::new_with_constructor(seconds as fn() -> Histogram);
-        registry.register_with_unit(
-            "job_start_latency",
-            "Time from when a job was due to when its work began",
+    /// `objective`: within what time of being taken in a change should be in its calendar.
+    pub fn new(objective: Duration) -> Self {
+        let mut filling = Filling(Registry::with_prefix("calendar"));
+        let mut inner = Inner {
+            jobs: filling.add("jobs", "Jobs settled, by outcome"),
+            retries: filling.add("job_retries", "Attempts that failed and are tried again, by reason"),
+            waits: filling.add(
+                "connection_waits",
+                "Rounds that ended in a wait of the whole connection, by reason; limit: of the provider or ours for it",
+            ),
+            start_latency: filling.durations(
+                "job_start_latency",
+                "Time from when a job was due to when its work began",
+                DELAYS,
+            ),
+            provider_latency: filling.durations(
+                "provider_latency",
+                "Time a round of calls to a provider took",
+                CALLS,
+            ),
+            in_flight: filling.add(
+                "provider_rounds_in_flight",
+                "Rounds of calls to a provider under way",
+            ),
+            changes: filling.add(
+                "provider_changes",
+                "Changes sent to a provider, by operation and outcome",
+            ),
+            settled: filling.add(
+                "changes_settled",
+                "Changes that reached their calendar or were given up",
+            ),
+            fresh: filling.add(
+                "changes_within_objective",
+                "Changes that reached their calendar within the freshness objective",
+            ),
+            delay: filling.durations(
+                "change_delay",
+                "Time from when a change was taken in to when its calendar showed it",
+                DELAYS,
+            ),
+            refreshes: filling.add(
+                "token_refreshes",
+                "Access tokens refreshed, by outcome; refused: the coach must sign in again",
+            ),
+            restarts: filling.add("actor_restarts", "Actors restarted after a crash"),
+            leases: filling.add("leases_held", "Connections this node acts for"),
+            takeovers: filling.add(
+                "lease_takeovers",
+                "Connections taken over from a node that fell silent",
+            ),
+            nodes: filling.add("nodes_alive", "Nodes on this database, this one included"),
+            messages: filling.add("node_messages", "Wake-ups between nodes, sent and received"),
+            requests: filling.add(
+                "http_requests",
+                "Requests answered, by route and class of status",
+            ),
+            request_duration: filling.durations(
+                "http_request_duration",
+                "Time until a request was answered",
+                CALLS,
+            ),
+            objective,
+            gauges: Mutex::new(Gauges::register(&mut filling.0)),
+            registry: Registry::default(),
+        };
+        let told: Gauge<f64, std::sync::atomic::AtomicU64> = Gauge::default();
+        told.set(objective.as_secs_f64());
+        filling.0.register_with_unit(
+            "freshness_objective",
+            "Within what time of being taken in a change should be in its calendar",
             Unit::Seconds,
-            start_latency.clone(),
+            told,
         );
-        let provider_latency = Family::new_with_constructor(seconds as fn() -> Histogram);
-        registry.register_with_unit(
-            "provider_latency",
-            "Time a round of calls to a provider took",
-            Unit::Seconds,
-            provider_latency.clone(),
-        );
-        let changes = Family::default();
-        registry.register(
-            "provider_changes",
-            "Changes sent to a provider, by operation and outcome",
-            changes.clone(),
-        );
-        let refreshes = Family::default();
-        registry.register(
-            "token_refreshes",
-            "Access tokens refreshed",
-            refreshes.clone(),
-        );
-        let restarts = Family::default();
-        registry.register(
-            "actor_restarts",
-            "Actors restarted after a crash",
-            restarts.clone(),
-        );
-        let leases = Gauge::default();
-        registry.register(
-            "leases_held",
-            "Connections this node acts for",
-            leases.clone(),
-        );
-        let takeovers = Counter::default();
-        registry.register(
-            "lease_takeovers",
-            "Connections taken over from a node that fell silent",
-            takeovers.clone(),
-        );
-        let nodes = Gauge::default();
-        nodes.set(1);
-        registry.register(
-            "nodes_alive",
-            "Nodes on this database, this one included",
-            nodes.clone(),
-        );
-        let messages = Family::default();
-        registry.register(
-            "node_messages",
-            "Wake-ups between nodes, sent and received",
-            messages.clone(),
-        );
-        let depth = Family::default();
-        registry.register("queue_jobs", "Open jobs, by status", depth.clone());
-        let oldest = Family::default();
-        registry.register_with_unit(
-            "queue_oldest_due_age",
-            "How long the oldest pending job has been due; 0 if none is",
-            Unit::Seconds,
-            oldest.clone(),
-        );
-        let connections = Family::default();
-        registry.register("connections", "Connections, by status", connections.clone());
+        inner.registry = filling.0;
+        inner.start_at_zero();
         Self {
-            inner: Arc::new(Inner {
-                registry,
-                jobs,
-                start_latency,
-                provider_latency,
-                changes,
-                refreshes,
-                restarts,
-                leases,
-                takeovers,
-                nodes,
-                messages,
-                depth,
-                oldest,
-                connections,
-            }),
+            inner: Arc::new(inner),
         }
     }
 
@@ -187,18 +232,44 @@ impl Metrics {
             .observe(waited.as_secs_f64());
     }
 
-    pub(crate) fn settled(&self, provider: ProviderKind, end: &JobEnd) {
-        let outcome = match end {
-            JobEnd::Completed => "completed",
-            JobEnd::Again { counted: true, .. } => "retried",
-            JobEnd::Again { counted: false, .. } => "put_off",
-            JobEnd::Failed { .. } => "failed",
-        };
-        let labels = ByOutcome {
-            provider: provider.as_str(),
-            outcome,
-        };
-        self.inner.jobs.get_or_create(&labels).inc();
+    pub(crate) fn settled(&self, provider: ProviderKind, settled: Settled, now: Timestamp) {
+        let inner = &self.inner;
+        let outcome = settled.outcome;
+        inner
+            .jobs
+            .get_or_create(&labels::outcome(provider, outcome))
+            .inc();
+        if let Some(code) = settled.retried_for {
+            let labels = labels::reason(provider, code.as_str());
+            inner.retries.get_or_create(&labels).inc();
+        }
+        let arrived = outcome == labels::COMPLETED && settled.sent;
+        if arrived || outcome == labels::FAILED {
+            inner.settled.get_or_create(&of(provider)).inc();
+        }
+        if arrived {
+            let delay = (now - settled.taken_in_at).to_std().unwrap_or_default();
+            inner
+                .delay
+                .get_or_create(&of(provider))
+                .observe(delay.as_secs_f64());
+            if delay <= inner.objective {
+                inner.fresh.get_or_create(&of(provider)).inc();
+            }
+        }
+    }
+
+    /// A connection's round ended in a wait.
+    pub(crate) fn waited(&self, provider: ProviderKind, why: WaitReason) {
+        let labels = labels::reason(provider, labels::wait(why));
+        self.inner.waits.get_or_create(&labels).inc();
+    }
+
+    /// A round of calls begins.
+    pub(crate) fn calling(&self, provider: ProviderKind) -> InFlight {
+        let gauge = self.inner.in_flight.get_or_create_owned(&of(provider));
+        gauge.inc();
+        InFlight(gauge)
     }
 
     pub(crate) fn called(
@@ -213,23 +284,17 @@ impl Metrics {
             .get_or_create(&of(provider))
             .observe(took.as_secs_f64());
         for (change, answer) in changes.iter().zip(answers) {
-            let labels = ByCall {
-                provider: provider.as_str(),
-                operation: operation(change),
-                outcome: match answer {
-                    Ok(_) => "ok",
-                    Err(failure) => failure.code().as_str(),
-                },
+            let outcome = match answer {
+                Ok(_) => labels::OK,
+                Err(failure) => failure.code().as_str(),
             };
+            let labels = labels::call(provider, labels::operation(change), outcome);
             self.inner.changes.get_or_create(&labels).inc();
         }
     }
 
-    pub(crate) fn refreshed(&self, provider: ProviderKind, ok: bool) {
-        let labels = ByOutcome {
-            provider: provider.as_str(),
-            outcome: if ok { "ok" } else { "refused" },
-        };
+    pub(crate) fn refreshed(&self, provider: ProviderKind, failure: Option<&SyncFailure>) {
+        let labels = labels::outcome(provider, labels::refresh_outcome(failure));
         self.inner.refreshes.get_or_create(&labels).inc();
     }
 
@@ -266,75 +331,76 @@ impl Metrics {
         self.inner.messages.get_or_create(&labels).inc();
     }
 
-    /// Everything in the text format, with what the database says right now.
+    /// A request was answered; `route` is the template it matched.
+    pub(crate) fn answered(&self, method: &str, route: &str, status: u16, took: Duration) {
+        let method = labels::method(method);
+        let by_answer = ByAnswer {
+            method,
+            route: route.to_owned(),
+            status: labels::status_class(status),
+        };
+        let by_route = ByRoute {
+            method,
+            route: route.to_owned(),
+        };
+        self.inner.requests.get_or_create(&by_answer).inc();
+        self.inner
+            .request_duration
+            .get_or_create(&by_route)
+            .observe(took.as_secs_f64());
+    }
+
+    /// Everything in Prometheus' text format, with what was read right now.
     ///
     /// # Errors
     /// Never in practice: a `String` takes every write.
-    pub fn encode(
-        &self,
-        depth: &[QueueDepth],
-        connections: &[(ProviderKind, ConnectionStatus, u64)],
-        now: Timestamp,
-    ) -> Result<String, std::fmt::Error> {
-        self.read_depth(depth, now);
-        self.inner.connections.clear();
-        for (provider, status, count) in connections {
-            let labels = ByStatus {
-                provider: provider.as_str(),
-                status: match status {
-                    ConnectionStatus::Active => "active",
-                    ConnectionStatus::NeedsReauth => "needs_reauth",
-                    ConnectionStatus::Quarantined => "quarantined",
-                    ConnectionStatus::Disconnected => "disconnected",
-                },
-            };
-            let count = i64::try_from(*count).unwrap_or(i64::MAX);
-            self.inner.connections.get_or_create(&labels).set(count);
-        }
+    pub fn encode(&self, readings: &Readings) -> Result<String, std::fmt::Error> {
+        let gauges = &self.inner.gauges;
+        let gauges = gauges.lock().unwrap_or_else(PoisonError::into_inner);
+        gauges.set(readings);
         let mut text = String::new();
         prometheus_client::encoding::text::encode(&mut text, &self.inner.registry)?;
-        Ok(text)
+        drop(gauges);
+        Ok(text::prometheus(&text))
     }
+}
 
-    fn read_depth(&self, depth: &[QueueDepth], now: Timestamp) {
-        self.inner.depth.clear();
+impl Inner {
+    fn start_at_zero(&self) {
+        self.nodes.set(1);
         for provider in ProviderKind::ALL {
-            self.inner.oldest.get_or_create(&of(provider)).set(0.0);
-        }
-        for row in depth {
-            let status = match row.status {
-                JobStatus::Pending => "pending",
-                JobStatus::Processing => "processing",
-                JobStatus::Failed => "failed",
-                JobStatus::Completed | JobStatus::Cancelled => continue,
-            };
-            let labels = ByStatus {
-                provider: row.provider.as_str(),
-                status,
-            };
-            self.inner.depth.get_or_create(&labels).set(row.jobs);
-            if let (JobStatus::Pending, Some(oldest)) = (row.status, row.oldest_due) {
-                let age = (now - oldest).to_std().unwrap_or_default();
-                self.inner
-                    .oldest
-                    .get_or_create(&of(row.provider))
-                    .set(age.as_secs_f64());
+            for outcome in labels::JOB_OUTCOMES {
+                let labels = labels::outcome(provider, outcome);
+                drop(self.jobs.get_or_create(&labels));
             }
+            for outcome in labels::REFRESH_OUTCOMES {
+                let labels = labels::outcome(provider, outcome);
+                drop(self.refreshes.get_or_create(&labels));
+            }
+            for why in labels::WAITS {
+                let labels = labels::reason(provider, labels::wait(why));
+                drop(self.waits.get_or_create(&labels));
+            }
+            for operation in labels::OPERATIONS {
+                let labels = labels::call(provider, operation, labels::OK);
+                drop(self.changes.get_or_create(&labels));
+            }
+            // What most often is tried again; others show with their first.
+            let labels = labels::reason(provider, FailureCode::ServerError.as_str());
+            drop(self.retries.get_or_create(&labels));
+            for counter in [&self.settled, &self.fresh] {
+                drop(counter.get_or_create(&of(provider)));
+            }
+            for durations in [&self.start_latency, &self.provider_latency, &self.delay] {
+                drop(durations.get_or_create(&of(provider)));
+            }
+            drop(self.in_flight.get_or_create(&of(provider)));
         }
-    }
-}
-
-fn of(provider: ProviderKind) -> ByProvider {
-    ByProvider {
-        provider: provider.as_str(),
-    }
-}
-
-fn operation(change: &Change) -> &'static str {
-    match change {
-        Change::Create { .. } => "create",
-        Change::Update { .. } => "update",
-        Change::Verify { .. } => "verify",
-        Change::Delete { .. } => "delete",
+        for actor in labels::ACTORS {
+            drop(self.restarts.get_or_create(&ByActor { actor }));
+        }
+        for direction in ["sent", "received"] {
+            drop(self.messages.get_or_create(&ByDirection { direction }));
+        }
     }
 }

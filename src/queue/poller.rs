@@ -109,6 +109,11 @@ impl PollerHandle {
         self.actor.send(PollerMsg::Due(id, at));
     }
 
+    /// Connections whose hint it has not taken yet.
+    pub fn hints_waiting(&self) -> usize {
+        self.hints.waiting()
+    }
+
     pub fn snapshot(&self) -> PollerSnapshot {
         self.snapshot
             .lock()

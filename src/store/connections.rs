@@ -8,6 +8,7 @@ use sea_orm::{
 
 use super::enqueue::lock_leases;
 use super::entity::connection;
+use super::lateness::oldest_changes;
 use super::open::commit;
 use super::patience::in_time;
 use super::sql::{Sql, lock_coaches};
@@ -23,6 +24,8 @@ pub struct ConnectionView {
     /// Rows pending or being worked on.
     pub pending: u64,
     pub failed: u64,
+    /// When the oldest change that its calendar does not show was taken in.
+    pub oldest_change: Option<Timestamp>,
 }
 
 impl Store {
@@ -40,7 +43,10 @@ impl Store {
             .await?;
         let ids: Vec<ConnectionId> = rows.iter().map(|row| row.id).collect();
         let mut counts = open_counts(&self.read, &ids).await?;
-        rows.into_iter().map(|row| view(row, &mut counts)).collect()
+        let oldest = oldest_changes(&self.read, &ids).await?;
+        rows.into_iter()
+            .map(|row| view(row, &mut counts, &oldest))
+            .collect()
     }
 
     /// A connection that was not ended.
@@ -54,7 +60,8 @@ impl Store {
                 return Ok(None);
             };
             let mut counts = open_counts(&self.read, &[id]).await?;
-            view(row, &mut counts).map(Some)
+            let oldest = oldest_changes(&self.read, &[id]).await?;
+            view(row, &mut counts, &oldest).map(Some)
         })
         .await
     }
@@ -151,9 +158,11 @@ pub(super) async fn set_status(
 fn view(
     row: connection::Model,
     counts: &mut HashMap<ConnectionId, (u64, u64)>,
+    oldest: &HashMap<ConnectionId, Timestamp>,
 ) -> Result<ConnectionView, StoreError> {
     let (pending, failed) = counts.remove(&row.id).unwrap_or_default();
     Ok(ConnectionView {
+        oldest_change: oldest.get(&row.id).copied(),
         connection: row.try_into()?,
         pending,
         failed,

@@ -6,8 +6,8 @@ use uuid::Uuid;
 
 use super::enqueue::Pairs;
 use super::sql::Sql;
-use super::{Store, claim, leases, settle};
-use crate::domain::{AppointmentId, ConnectionId, JobId, Timestamp};
+use super::{Store, claim, lateness, leases, settle, status};
+use crate::domain::{AppointmentId, ConnectionId, JobId, JobStatus, Timestamp};
 
 /// As many as one round has: a few would be looked up one by one in any case.
 const ROWS: u128 = 50;
@@ -59,6 +59,13 @@ async fn a_backlog_is_not_read_to_find_a_few_of_its_rows() {
             "appointment_id=?",
             Pairs::Appointments(&appointments).select(Sql::on(db), now),
         ),
+        (
+            // Each open row's table name in a plan is its alias.
+            "q USING",
+            "connection_id=? AND status=?",
+            lateness::oldest_changes_of(db, &[connection]),
+        ),
+        (QUEUE, "status=?", status::oldest_of(db, JobStatus::Pending)),
         (
             "calendar_event_mappings",
             "appointment_id=?",

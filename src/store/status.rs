@@ -6,10 +6,11 @@ use sea_orm::{ColumnTrait, QueryFilter};
 use sea_orm::{ConnectionTrait, EntityTrait, FromQueryResult, QueryOrder, QuerySelect};
 
 use super::entity::job;
+use super::patience::in_time;
 use super::sql::Sql;
 use super::{Job, Store, StoreError};
 use crate::domain::{
-    ConnectionId, ConnectionStatus, JobStatus, MappingState, ProviderKind, SyncId, Timestamp,
+    ConnectionId, ConnectionStatus, JobStatus, MappingState, ProviderKind, SyncId,
 };
 
 /// A full sync under way.
@@ -39,8 +40,10 @@ pub struct QueueDepth {
     pub provider: ProviderKind,
     pub status: JobStatus,
     pub jobs: i64,
-    pub oldest_due: Option<Timestamp>,
 }
+
+/// Rows of one status that are counted: enough to see that it is many.
+const MOST_COUNTED: i64 = 10_000;
 
 #[derive(FromQueryResult)]
 struct StatusCount {
@@ -137,37 +140,55 @@ impl Store {
         }))
     }
 
-    /// Open jobs by provider and status; the due time of the oldest pending one tells the lag.
+    /// Open jobs by provider and status: of each status the oldest ten thousand, so that a backlog is
+    /// not read to be counted.
     pub async fn queue_depth(&self) -> Result<Vec<QueueDepth>, StoreError> {
-        let statement = Sql::on(&self.read)
-            .text(
-                "SELECT c.provider, q.status, COUNT(*) AS jobs, MIN(q.scheduled_for) AS oldest_due \
-                 FROM calendar_sync_queue q \
-                 JOIN coach_calendar_connections c ON c.id = q.connection_id \
-                 WHERE q.status IN ('pending', 'processing', 'failed') \
-                 AND q.appointment_id IS NOT NULL GROUP BY c.provider, q.status",
-            )
-            .build();
-        Ok(QueueDepth::find_by_statement(statement)
-            .all(&self.read)
-            .await?)
+        in_time(async {
+            let mut depth = Vec::new();
+            for status in [JobStatus::Pending, JobStatus::Processing, JobStatus::Failed] {
+                let counted = QueueDepth::find_by_statement(oldest_of(&self.read, status).build());
+                depth.extend(counted.all(&self.read).await?);
+            }
+            Ok(depth)
+        })
+        .await
     }
 
-    /// Connections by provider and status.
+    /// Connections by provider and status. Reads them all: not to be asked every few seconds.
     pub async fn connection_counts(
         &self,
     ) -> Result<Vec<(ProviderKind, ConnectionStatus, u64)>, StoreError> {
         let statement = Sql::on(&self.read)
             .text("SELECT provider, status, COUNT(*) AS connections FROM coach_calendar_connections GROUP BY provider, status")
             .build();
-        let rows = ConnectionCount::find_by_statement(statement)
-            .all(&self.read)
-            .await?;
+        let rows = in_time(async {
+            Ok(ConnectionCount::find_by_statement(statement)
+                .all(&self.read)
+                .await?)
+        })
+        .await?;
         Ok(rows
             .into_iter()
             .map(|row| (row.provider, row.status, unsigned(row.connections)))
             .collect())
     }
+}
+
+pub(super) fn oldest_of(db: &impl ConnectionTrait, status: JobStatus) -> Sql {
+    Sql::on(db)
+        .text(
+            "SELECT c.provider, q.status, COUNT(*) AS jobs FROM (\
+             SELECT connection_id, appointment_id, status FROM calendar_sync_queue \
+             WHERE status = ",
+        )
+        .value(status)
+        // By the index over status and age, whatever the statistics say.
+        .text(" ORDER BY created_at, id LIMIT ")
+        .value(MOST_COUNTED)
+        .text(
+            ") q JOIN coach_calendar_connections c ON c.id = q.connection_id \
+             WHERE q.appointment_id IS NOT NULL GROUP BY c.provider, q.status",
+        )
 }
 
 /// Open work per connection: (pending or being worked on, failed).

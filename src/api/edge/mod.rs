@@ -1,7 +1,8 @@
 //! What happens to every request, whatever it asks for.
 //!
-//! Owns the request id, how much may be asked, the time limit, the safety net for panics, the form of errors, the headers
-//! every answer carries, CORS, and one log line per request. No query string and no body is logged:
+//! Owns the request id, how much may be asked, the time limit, the safety net for panics, the form of
+//! errors, the headers every answer carries, CORS, and one log line and one measurement per request. No
+//! query string and no body is logged:
 //! they hold codes, states and client details.
 
 mod cors;
@@ -68,7 +69,12 @@ impl<E: Endpoint> Endpoint for Edge<E> {
             .headers_mut()
             .insert(request_id::HEADER, id.header_value());
         let latency = self.state.clock.monotonic().saturating_sub(began);
-        log(&method, &response, &id, latency);
+        let route = response.data::<PathPattern>().map(|pattern| &*pattern.0);
+        let route = route.unwrap_or("none");
+        log(&method, route, &response, &id, latency);
+        let status = response.status().as_u16();
+        let health = &self.state.health;
+        health.answered(method.as_str(), route, status, latency);
         Ok(response)
     }
 }
@@ -123,13 +129,12 @@ fn is_counted(path: &str) -> bool {
     !matches!(path, "/health/live" | "/health/ready") && !is_callback()
 }
 
-fn log(method: &Method, response: &Response, id: &RequestId, latency: Duration) {
-    let route = response.data::<PathPattern>().map(|pattern| &*pattern.0);
+fn log(method: &Method, route: &str, response: &Response, id: &RequestId, latency: Duration) {
     let operation = response.data::<OperationId>().map(|operation| operation.0);
     tracing::info!(
         request_id = id.as_str(),
         %method,
-        route = route.unwrap_or("none"),
+        route,
         operation = operation.unwrap_or("none"),
         status = response.status().as_u16(),
         latency_ms = u64::try_from(latency.as_millis()).unwrap_or(u64::MAX),

@@ -127,4 +127,8 @@ impl Health for HealthFake {
         // Stands for any bug: what a client may see of a panic is tested with it.
         panic!("secret of the inside")
     }
+
+    fn answered(&self, _method: &str, route: &str, _status: u16, _took: Duration) {
+        assert!(!route.contains("0000"), "a template, and no path: {route}");
+    }
 }

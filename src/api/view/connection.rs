@@ -8,7 +8,7 @@ use crate::api::body::Sent;
 use crate::api::ports::TestReport;
 use crate::domain::{
     Calendar, CalendarId, CoachId, ConnectionId, ConnectionStatus, LastSync, ProviderKind,
-    SettingsChanges, SyncId,
+    SettingsChanges, SyncId, Timestamp,
 };
 use crate::store;
 
@@ -47,17 +47,22 @@ pub(in crate::api) struct ConnectionView {
     pending: u64,
     /// Appointments given up.
     failed: u64,
+    /// How far behind the calendar is: the age of the oldest change that it does not show yet, in
+    /// seconds; 0 if it shows all. What was given up counts as `failed` instead.
+    freshness_seconds: f64,
     created_at: UtcTime,
     updated_at: UtcTime,
 }
 
-impl From<store::ConnectionView> for ConnectionView {
-    fn from(view: store::ConnectionView) -> Self {
+impl ConnectionView {
+    pub(in crate::api) fn new(view: store::ConnectionView, now: Timestamp) -> Self {
         let store::ConnectionView {
             connection,
             pending,
             failed,
+            oldest_change,
         } = view;
+        let behind = oldest_change.and_then(|since| (now - since).to_std().ok());
         let settings = connection.settings;
         Self {
             id: connection.id,
@@ -84,6 +89,7 @@ impl From<store::ConnectionView> for ConnectionView {
             last_sync_error: connection.last_sync_error,
             pending,
             failed,
+            freshness_seconds: behind.map_or(0.0, |behind| behind.as_secs_f64()),
             created_at: connection.created_at.into(),
             updated_at: connection.updated_at.into(),
         }

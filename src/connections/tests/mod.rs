@@ -162,7 +162,7 @@ impl Stage {
                 cap: Duration::from_millis(100),
                 max_attempts: 80,
             },
-            Metrics::new(),
+            Metrics::new(Duration::from_secs(60)),
         );
         change(&mut context);
         let context = Arc::new(context);

@@ -1,0 +1,171 @@
+//! What is not counted as it happens, but read when somebody asks: how the queue, the connections and
+//! the actors stand.
+
+use std::sync::atomic::AtomicU64;
+
+use prometheus_client::metrics::family::Family;
+use prometheus_client::metrics::gauge::Gauge;
+use prometheus_client::registry::{Registry, Unit};
+
+use super::labels::{self, ByActor, ByPart, ByProvider, ByState, ByStatus, of};
+use crate::domain::{ConnectionStatus, ProviderKind, Timestamp};
+use crate::store::{Lateness, QueueDepth};
+
+type Seconds = Gauge<f64, AtomicU64>;
+
+/// What the database says.
+#[derive(Clone, Debug)]
+pub struct DatabaseReadings {
+    pub depth: Vec<QueueDepth>,
+    pub lateness: Vec<Lateness>,
+    pub connections: Vec<(ProviderKind, ConnectionStatus, u64)>,
+}
+
+/// What one answer tells beside the counters.
+#[derive(Clone, Debug)]
+pub struct Readings {
+    pub now: Timestamp,
+    /// `None`: it does not answer. What it would say is then left out, rather than told as zero.
+    pub database: Option<DatabaseReadings>,
+    /// The parts of readiness.
+    pub parts: Vec<(String, bool)>,
+    /// Workers by what they are doing.
+    pub workers: Vec<(&'static str, u64)>,
+    /// Connections with a hint that the actor has not taken yet.
+    pub hints: Vec<(&'static str, usize)>,
+    /// Connections the poller keeps a due time of.
+    pub due_times: usize,
+}
+
+#[derive(Debug)]
+pub(super) struct Gauges {
+    depth: Family<ByStatus, Gauge>,
+    oldest: Family<ByProvider, Seconds>,
+    freshness: Family<ByProvider, Seconds>,
+    connections: Family<ByStatus, Gauge>,
+    ready: Family<ByPart, Gauge>,
+    workers: Family<ByState, Gauge>,
+    hints: Family<ByActor, Gauge>,
+    due_times: Gauge,
+}
+
+impl Gauges {
+    pub(super) fn register(registry: &mut Registry) -> Self {
+        let gauges = Self {
+            depth: Family::default(),
+            oldest: Family::default(),
+            freshness: Family::default(),
+            connections: Family::default(),
+            ready: Family::default(),
+            workers: Family::default(),
+            hints: Family::default(),
+            due_times: Gauge::default(),
+        };
+        registry.register(
+            "queue_jobs",
+            "Open jobs, by status; of each status the oldest 10000 are counted",
+            gauges.depth.clone(),
+        );
+        registry.register_with_unit(
+            "queue_oldest_due_age",
+            "How long the connection that has been due longest waits for its turn; 0 if none is due",
+            Unit::Seconds,
+            gauges.oldest.clone(),
+        );
+        registry.register_with_unit(
+            "freshness",
+            "Age of the oldest change that an active calendar does not show yet; 0 if all are current",
+            Unit::Seconds,
+            gauges.freshness.clone(),
+        );
+        registry.register(
+            "connections",
+            "Connections, by status",
+            gauges.connections.clone(),
+        );
+        registry.register(
+            "ready_part",
+            "Whether a part of readiness is well (1) or not (0)",
+            gauges.ready.clone(),
+        );
+        registry.register(
+            "workers",
+            "Workers of connections on this node, by what they are doing",
+            gauges.workers.clone(),
+        );
+        registry.register(
+            "mailbox_hints",
+            "Connections whose hint an actor has not taken yet",
+            gauges.hints.clone(),
+        );
+        registry.register(
+            "poller_due_times",
+            "Connections that the poller will wake at a known time",
+            gauges.due_times.clone(),
+        );
+        gauges
+    }
+
+    pub(super) fn set(&self, readings: &Readings) {
+        self.set_database(readings.database.as_ref(), readings.now);
+        self.ready.clear();
+        for (part, ok) in &readings.parts {
+            let labels = ByPart { part: part.clone() };
+            self.ready.get_or_create(&labels).set(i64::from(*ok));
+        }
+        self.workers.clear();
+        for (state, count) in &readings.workers {
+            let labels = ByState { state };
+            self.workers.get_or_create(&labels).set(whole(*count));
+        }
+        for (actor, waiting) in &readings.hints {
+            let labels = ByActor { actor };
+            self.hints.get_or_create(&labels).set(whole(*waiting));
+        }
+        self.due_times.set(whole(readings.due_times));
+    }
+
+    fn set_database(&self, said: Option<&DatabaseReadings>, now: Timestamp) {
+        self.depth.clear();
+        self.oldest.clear();
+        self.freshness.clear();
+        self.connections.clear();
+        let Some(said) = said else { return };
+        for provider in ProviderKind::ALL {
+            for status in labels::OPEN {
+                if let Some(labels) = labels::jobs(provider, status) {
+                    self.depth.get_or_create(&labels).set(0);
+                }
+            }
+            for status in labels::STATUSES {
+                let labels = labels::connections(provider, status);
+                self.connections.get_or_create(&labels).set(0);
+            }
+            let late = said.lateness.iter().find(|late| late.provider == provider);
+            let age = |since: Option<Timestamp>| {
+                since
+                    .and_then(|since| (now - since).to_std().ok())
+                    .map_or(0.0, |age| age.as_secs_f64())
+            };
+            let due_at = late.and_then(|late| late.due_at);
+            let oldest_change = late.and_then(|late| late.oldest_change);
+            self.oldest.get_or_create(&of(provider)).set(age(due_at));
+            self.freshness
+                .get_or_create(&of(provider))
+                .set(age(oldest_change));
+        }
+        for row in &said.depth {
+            if let Some(labels) = labels::jobs(row.provider, row.status) {
+                self.depth.get_or_create(&labels).set(row.jobs);
+            }
+        }
+        for (provider, status, count) in &said.connections {
+            let labels = labels::connections(*provider, *status);
+            self.connections.get_or_create(&labels).set(whole(*count));
+        }
+    }
+}
+
+fn whole(count: impl TryInto<i64>) -> i64 {
+    count.try_into().unwrap_or(i64::MAX)
+}
