@@ -23,6 +23,8 @@ pub use serve::ServeArgs;
 pub use simulator::SimulatorArgs;
 pub use token::TokenArgs;
 
+use crate::health::observability;
+
 /// Keeps coaches' Google and Outlook calendars in step with their appointments.
 ///
 /// Settings come from the environment and from `.env` in the working directory; `serve --help`
@@ -65,6 +67,11 @@ pub enum Command {
     Migrate(MigrateCommand),
     /// Print the OpenAPI document
     Openapi,
+    /// Print what to watch the daemon with
+    ///
+    /// The metrics themselves are at /metrics of a running daemon, for the role admin.
+    #[command(subcommand)]
+    Observability(ObservabilityCommand),
     /// Make and change the keys that stored tokens are encrypted with
     #[command(subcommand)]
     Keys(KeysCommand),
@@ -93,6 +100,14 @@ pub enum MigrateCommand {
     Status,
 }
 
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Subcommand)]
+pub enum ObservabilityCommand {
+    /// Print a dashboard to import into Grafana (JSON)
+    Dashboard,
+    /// Print alert rules for Prometheus (YAML)
+    Alerts,
+}
+
 #[derive(Debug, Subcommand)]
 pub enum KeysCommand {
     /// Print a new key
@@ -118,7 +133,13 @@ pub async fn run(command: Command) -> anyhow::Result<ExitCode> {
         Command::Demo(args) => demo::run(*args).await,
         Command::Simulator(args) => simulator::run(args).await,
         Command::Migrate(command) => migrate::run(command).await,
-        Command::Openapi => print_openapi(),
+        Command::Openapi => print_document(&crate::api::document()),
+        Command::Observability(ObservabilityCommand::Dashboard) => {
+            print_document(observability::DASHBOARD)
+        }
+        Command::Observability(ObservabilityCommand::Alerts) => {
+            print_document(observability::ALERTS)
+        }
         Command::Keys(KeysCommand::Generate { id }) => keys::generate(id),
         Command::Keys(KeysCommand::Rotate) => rotate::run().await,
         Command::Token(args) => token::run(&args),
@@ -127,8 +148,8 @@ pub async fn run(command: Command) -> anyhow::Result<ExitCode> {
 }
 
 #[expect(clippy::print_stdout, reason = "printing the document is the command")]
-fn print_openapi() -> anyhow::Result<ExitCode> {
-    print!("{}", crate::api::document());
+fn print_document(text: &str) -> anyhow::Result<ExitCode> {
+    print!("{text}");
     Ok(ExitCode::SUCCESS)
 }
 
@@ -166,6 +187,8 @@ mod tests {
             "migrate down",
             "migrate status",
             "openapi",
+            "observability dashboard",
+            "observability alerts",
             "keys generate",
             "keys rotate",
             "token --role admin",
@@ -183,6 +206,7 @@ mod tests {
             "token --role coach",
             "token --role admin --ttl 1d",
             "migrate sideways",
+            "observability",
             "serve --no-such-setting 1",
         ] {
             assert_eq!(

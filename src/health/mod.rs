@@ -5,6 +5,7 @@
 
 mod labels;
 mod metrics;
+pub mod observability;
 mod readings;
 mod text;
 

@@ -29,4 +29,5 @@ mod switches;
 mod templates;
 mod tokens_at_rest;
 mod two_nodes;
+mod watching;
 mod zones;
