@@ -3,14 +3,17 @@
 use std::sync::Arc;
 
 use poem::web::Data;
+use poem_openapi::param::Query;
 use poem_openapi::payload::{Json, PlainText};
 use poem_openapi::{ApiResponse, Enum, Object, OpenApi};
 
 use super::ApiState;
 use super::access::Bearer;
+use super::cursor;
 use super::document::Tag;
-use super::ports::{ActorReport, Readiness};
+use super::ports::{ActorQuery, ActorState, ActorTree, Readiness};
 use super::problem::{Refused, refusals};
+use crate::domain::ConnectionId;
 
 pub(super) struct HealthApi;
 
@@ -52,9 +55,12 @@ enum MetricsAnswer {
 }
 
 const LOOK_AGAIN_SECONDS: u64 = 5;
+/// Connections on a page of the tree, if not asked otherwise.
+const CONNECTIONS_SHOWN: u64 = 200;
 
 refusals! {
     ToOperators: [];
+    ToLook: [InvalidCursor];
 }
 
 #[OpenApi(tag = "Tag::Health")]
@@ -85,15 +91,31 @@ impl HealthApi {
 
     /// The supervision tree, with state, restarts, progress and errors.
     ///
-    /// Of this node, for operators: one entry for each actor that runs.
+    /// At the top are the numbers of all connections of this node; of the connections themselves one
+    /// page is shown, in the order of their ids.
     #[oai(path = "/health/actors", method = "get", operation_id = "get_actors")]
     async fn get_actors(
         &self,
         bearer: Bearer,
         state: Data<&Arc<ApiState>>,
-    ) -> Result<Json<ActorReport>, Refused<ToOperators>> {
+        /// Only connections that stand so, such as `restarting`.
+        status: Query<Option<ActorState>>,
+        connection_id: Query<Option<ConnectionId>>,
+        /// At most so many connections; 200 if not given.
+        #[oai(validator(minimum(value = "1"), maximum(value = "1000")))]
+        limit: Query<Option<u64>>,
+        /// `next_cursor` of the page before.
+        cursor: Query<Option<String>>,
+    ) -> Result<Json<ActorTree>, Refused<ToLook>> {
         bearer.is_operator()?;
-        Ok(Json(state.health.actors().await))
+        let after = cursor.0.as_deref().map(cursor::read).transpose()?;
+        let query = ActorQuery {
+            state: status.0,
+            connection_id: connection_id.0,
+            after: after.map(|(_, id)| ConnectionId(id)),
+            limit: limit.0.unwrap_or(CONNECTIONS_SHOWN),
+        };
+        Ok(Json(state.health.actors(query).await))
     }
 
     /// Metrics for Prometheus.

@@ -8,6 +8,7 @@
 //! `Bearer` unless anyone may call it.
 
 mod access;
+mod actors;
 mod appointments;
 mod audit;
 mod body;

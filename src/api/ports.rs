@@ -3,10 +3,13 @@
 use std::time::Duration;
 
 use async_trait::async_trait;
-use poem_openapi::{Enum, Object};
+use poem_openapi::Object;
 
-use super::UtcTime;
-use crate::domain::{Calendar, CalendarId, ConnectionId, FailureCode, SyncFailure};
+pub use super::actors::{
+    ActorQuery, ActorReport, ActorState, ActorTotals, ActorTree, LimiterReport,
+};
+use super::cursor;
+use crate::domain::{Calendar, CalendarId, ConnectionId, FailureCode, SyncFailure, Timestamp};
 
 /// Tells whoever acts for these connections to look for work. A hint: losing one loses no work.
 pub trait Waker: Send + Sync {
@@ -59,14 +62,19 @@ pub enum Unreachable {
 pub trait Health: Send + Sync {
     async fn ready(&self) -> Readiness;
 
-    /// The supervision tree, from its root.
-    async fn actors(&self) -> ActorReport;
+    /// The supervision tree, from its root, with the connections asked for.
+    async fn actors(&self, query: ActorQuery) -> ActorTree;
 
     /// All metrics in the text format of Prometheus.
     async fn metrics(&self) -> String;
 
     /// A request was answered. `route` is the template that it matched, never the path.
     fn answered(&self, method: &str, route: &str, status: u16, took: Duration);
+}
+
+/// The cursor of the page after the one that ends with this connection.
+pub fn connection_cursor(last: ConnectionId) -> String {
+    cursor::write(Timestamp::UNIX_EPOCH, last.0)
 }
 
 /// Whether requests and work are being served.
@@ -85,61 +93,4 @@ pub struct ReadyPart {
     pub ok: bool,
     /// How it stands, in words.
     pub detail: String,
-}
-
-/// What an actor is doing.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Enum)]
-#[oai(rename_all = "snake_case")]
-pub enum ActorState {
-    Starting,
-    Running,
-    /// Nothing to do.
-    Idle,
-    /// Held back until a due time, for instance by a limit.
-    Waiting,
-    /// Failed; comes back after a delay.
-    Restarting,
-    /// Failed again and again; comes back after a cool-down.
-    Quarantined,
-    /// Finishing what it has begun.
-    Draining,
-    Stopped,
-}
-
-/// One actor and those below it.
-#[derive(Clone, Debug, Object)]
-#[oai(skip_serializing_if_is_none)]
-pub struct ActorReport {
-    /// What it is, such as `connection_worker`.
-    pub kind: String,
-    /// The id of a node; new at every start.
-    pub id: Option<String>,
-    pub connection_id: Option<ConnectionId>,
-    pub state: ActorState,
-    /// Since when it is in that state.
-    pub since: UtcTime,
-    /// How often it was started again.
-    pub restarts: u32,
-    pub last_progress_at: Option<UtcTime>,
-    /// In our own words.
-    pub last_error: Option<String>,
-    /// By how much its oldest due work is late.
-    pub lag_seconds: Option<f64>,
-    pub limiter: Option<LimiterReport>,
-    /// The node that acts for the connection, if it is not this one.
-    pub owner: Option<String>,
-    /// Children left out of a long list; idle ones are left out first.
-    pub omitted: Option<u64>,
-    pub children: Vec<ActorReport>,
-}
-
-/// How a rate limiter stands.
-#[derive(Clone, Debug, Object)]
-#[oai(skip_serializing_if_is_none)]
-pub struct LimiterReport {
-    /// Units the provider allows per window.
-    pub units: u32,
-    pub window_seconds: f64,
-    /// No call leaves before then.
-    pub blocked_until: Option<UtcTime>,
 }

@@ -4,6 +4,7 @@
 //! stopping (HTTP → actors finish their rounds → leases given back → last requests → database). No statics: two
 //! daemons in one process start and stop independently.
 
+mod actors;
 mod background;
 mod health;
 mod ports;

@@ -5,10 +5,11 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 
+use super::actors;
 use super::health;
 use super::scrape::{self, ScrapeCache};
 use crate::api::ports::{
-    ActorReport, Health, LiveConnections, Readiness, TestReport, Unreachable, Waker,
+    ActorQuery, ActorTree, Health, LiveConnections, Readiness, TestReport, Unreachable, Waker,
 };
 use crate::connections::{self, ConnectionsHandle, WorkerContext};
 use crate::domain::{Calendar, CalendarId, ConnectionId, SyncFailure, Timestamp};
@@ -83,8 +84,8 @@ impl Health for Ports {
         health::ready(self).await
     }
 
-    async fn actors(&self) -> ActorReport {
-        health::actors(self).await
+    async fn actors(&self, query: ActorQuery) -> ActorTree {
+        actors::actors(self, query).await
     }
 
     async fn metrics(&self) -> String {

@@ -169,3 +169,58 @@ impl Gauges {
 fn whole(count: impl TryInto<i64>) -> i64 {
     count.try_into().unwrap_or(i64::MAX)
 }
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use chrono::TimeDelta;
+
+    use super::*;
+    use crate::health::Metrics;
+
+    fn told(database: Option<DatabaseReadings>) -> String {
+        let readings = Readings {
+            now: Timestamp::UNIX_EPOCH + TimeDelta::minutes(5),
+            parts: vec![("database".to_owned(), database.is_some())],
+            database,
+            workers: Vec::new(),
+            hints: Vec::new(),
+            due_times: 0,
+        };
+        let metrics = Metrics::new(Duration::from_secs(60));
+        metrics.encode(&readings).expect("a text")
+    }
+
+    #[test]
+    fn a_database_that_does_not_answer_is_not_told_as_one_without_work() {
+        let silent = told(None);
+        assert!(silent.contains("calendar_ready_part{part=\"database\"} 0\n"));
+        for name in ["freshness_seconds{", "queue_jobs{", "connections{"] {
+            assert!(!silent.contains(&format!("calendar_{name}")), "{silent}");
+        }
+    }
+
+    #[test]
+    fn ages_grow_from_what_was_read_and_what_is_due_later_has_none() {
+        let late = Lateness {
+            provider: ProviderKind::Google,
+            due_at: Some(Timestamp::UNIX_EPOCH + TimeDelta::hours(1)),
+            oldest_change: Some(Timestamp::UNIX_EPOCH),
+        };
+        let text = told(Some(DatabaseReadings {
+            depth: Vec::new(),
+            lateness: vec![late],
+            connections: Vec::new(),
+        }));
+        for line in [
+            "calendar_freshness_seconds{provider=\"google\"} 300.0\n",
+            "calendar_freshness_seconds{provider=\"outlook\"} 0.0\n",
+            "calendar_queue_oldest_due_age_seconds{provider=\"google\"} 0.0\n",
+            "calendar_queue_jobs{provider=\"google\",status=\"failed\"} 0\n",
+            "calendar_ready_part{part=\"database\"} 1\n",
+        ] {
+            assert!(text.contains(line), "{line}{text}");
+        }
+    }
+}

@@ -2,8 +2,10 @@
 
 use std::collections::HashMap;
 
+use sea_orm::sea_query::Expr;
 use sea_orm::{
     ColumnTrait, ConnectionTrait, DbBackend, EntityTrait, QueryFilter, QueryOrder, QuerySelect,
+    TryGetable,
 };
 
 use super::enqueue::lock_leases;
@@ -66,17 +68,48 @@ impl Store {
         .await
     }
 
-    /// Connections that are set aside, the longest first.
-    pub async fn quarantined(&self, limit: u64) -> Result<Vec<Connection>, StoreError> {
-        connection::Entity::find()
-            .filter(connection::Column::Status.eq(ConnectionStatus::Quarantined))
-            .order_by_asc(connection::Column::UpdatedAt)
-            .limit(limit)
+    /// Connections that are set aside, by id; perhaps one alone, or those after one.
+    pub async fn quarantined(
+        &self,
+        id: Option<ConnectionId>,
+        after: Option<ConnectionId>,
+        limit: u64,
+    ) -> Result<Vec<Connection>, StoreError> {
+        let mut query = connection::Entity::find()
+            .filter(Expr::cust("status = 'quarantined'"))
+            .order_by_asc(connection::Column::Id)
+            .limit(limit);
+        if let Some(id) = id {
+            query = query.filter(connection::Column::Id.eq(id));
+        }
+        if let Some(after) = after {
+            query = query.filter(connection::Column::Id.gt(after));
+        }
+        query
             .all(&self.read)
             .await?
             .into_iter()
             .map(Connection::try_from)
             .collect()
+    }
+
+    /// How many are set aside, counted up to ten thousand.
+    pub async fn quarantined_count(&self) -> Result<u64, StoreError> {
+        // As it is written in the index over these alone.
+        let counted = Sql::on(&self.read)
+            .text(
+                "SELECT COUNT(*) AS found FROM (SELECT 1 FROM coach_calendar_connections \
+                 WHERE status = 'quarantined' LIMIT 10000) set_aside",
+            )
+            .build();
+        let row = self.read.query_one_raw(counted).await?;
+        let found = row
+            .map(|row| i64::try_get(&row, "", "found"))
+            .transpose()
+            .map_err(sea_orm::DbErr::from)?;
+        Ok(found
+            .and_then(|found| u64::try_from(found).ok())
+            .unwrap_or(0))
     }
 
     /// Sets a connection aside, or takes it back, in the name of the node that acts for it.

@@ -2,6 +2,7 @@
 //!
 //! `TEST_DATABASE` is `sqlite` or `postgres`; `tests/run` runs both.
 
+mod actors;
 mod audit;
 mod authorization;
 mod backfill;

@@ -6,8 +6,8 @@ use std::time::Duration;
 use async_trait::async_trait;
 
 use crate::api::ports::{
-    ActorReport, ActorState, Health, LiveConnections, Readiness, ReadyPart, TestReport,
-    Unreachable, Waker,
+    ActorQuery, ActorReport, ActorState, ActorTotals, ActorTree, Health, LiveConnections,
+    Readiness, ReadyPart, TestReport, Unreachable, Waker,
 };
 use crate::domain::{Calendar, CalendarId, ConnectionId, SyncFailure};
 
@@ -105,21 +105,11 @@ impl Health for HealthFake {
         }
     }
 
-    async fn actors(&self) -> ActorReport {
-        ActorReport {
-            kind: "daemon".to_owned(),
-            id: None,
-            connection_id: None,
-            state: ActorState::Running,
-            since: chrono::DateTime::UNIX_EPOCH.into(),
-            restarts: 0,
-            last_progress_at: None,
-            last_error: None,
-            lag_seconds: None,
-            limiter: None,
-            owner: None,
-            omitted: None,
-            children: Vec::new(),
+    async fn actors(&self, _query: ActorQuery) -> ActorTree {
+        ActorTree {
+            totals: ActorTotals::default(),
+            next_cursor: None,
+            root: ActorReport::new("daemon", ActorState::Running, chrono::DateTime::UNIX_EPOCH),
         }
     }
 
