@@ -95,6 +95,14 @@ impl Housekeeper {
         if !store.is_sqlite() {
             store.forget_nodes().await?;
         }
+        let mut keys = 0;
+        loop {
+            let forgotten = store.forget_keys(now).await?;
+            keys += forgotten;
+            if forgotten == 0 {
+                break;
+            }
+        }
         let mut jobs = 0;
         loop {
             let forgotten = store.forget_ended_jobs(now - JOBS_KEPT).await?;
@@ -104,10 +112,11 @@ impl Housekeeper {
             }
         }
         let audit_events = self.forget_audit_events().await?;
-        if sign_ins + appointments + jobs + audit_events > 0 {
+        if sign_ins + appointments + keys + jobs + audit_events > 0 {
             tracing::debug!(
                 sign_ins,
                 appointments,
+                keys,
                 jobs,
                 audit_events,
                 "housekeeping done"

@@ -13,6 +13,7 @@ mod m0004_sign_ins;
 mod m0005_nodes;
 mod m0006_outages;
 mod m0007_fewer_reads;
+mod m0008_idempotency;
 mod m0009_audit;
 
 #[derive(Debug)]
@@ -29,6 +30,7 @@ impl MigratorTrait for Migrator {
             Box::new(m0005_nodes::Migration),
             Box::new(m0006_outages::Migration),
             Box::new(m0007_fewer_reads::Migration),
+            Box::new(m0008_idempotency::Migration),
             Box::new(m0009_audit::Migration),
         ]
     }

@@ -35,6 +35,24 @@ impl Store {
             .await
     }
 
+    /// Deletes up to a thousand keys of requests that expired by `now`; answers how many, so that the
+    /// caller can go on.
+    pub async fn forget_keys(&self, now: Timestamp) -> Result<u64, StoreError> {
+        Sql::on(&self.write)
+            .text(
+                "DELETE FROM idempotency_keys WHERE key_hash IN \
+                 (SELECT key_hash FROM idempotency_keys WHERE expires_at <= ",
+            )
+            .value(now)
+            .text(" LIMIT ")
+            .value(AT_ONCE)
+            // Anew here: one that was taken again meanwhile is in use.
+            .text(") AND expires_at <= ")
+            .value(now)
+            .execute(&self.write)
+            .await
+    }
+
     /// Deletes up to a thousand jobs that ended before `before`; answers how many, so that the caller
     /// can go on. Failed jobs are kept: somebody may want to replay them. So are the parts of a full
     /// sync that still runs, for its progress counts them.

@@ -6,6 +6,7 @@
 pub(crate) mod appointment;
 pub(crate) mod audit_event;
 pub(crate) mod connection;
+pub(crate) mod idempotency_key;
 pub(crate) mod job;
 pub(crate) mod lease;
 pub(crate) mod mapping;
