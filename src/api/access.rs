@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use poem::Request;
 use poem_openapi::SecurityScheme;
-use poem_openapi::auth::Bearer as BearerToken;
+use poem_openapi::auth::{Bearer as BearerToken, BearerAuthorization};
 
 use super::ApiState;
 use super::edge::{Address, RequestId};
@@ -25,12 +25,26 @@ use crate::security::api_token::{Caller, Role, TokenError};
 )]
 pub(super) struct Bearer(Believed);
 
+#[derive(Clone, Debug)]
 pub(super) struct Believed {
     caller: Caller,
     request_id: Option<String>,
 }
 
+/// Who sent the request, where no operation has asked yet. The operation will find it with the request,
+/// which is counted once.
+pub(super) async fn caller_of(request: &mut Request) -> poem::Result<Caller> {
+    let bearer = BearerToken::from_request(request)?;
+    let believed = authenticate(request, bearer).await?;
+    let caller = believed.caller.clone();
+    request.set_data(believed);
+    Ok(caller)
+}
+
 async fn authenticate(request: &Request, bearer: BearerToken) -> poem::Result<Believed> {
+    if let Some(believed) = request.data::<Believed>() {
+        return Ok(believed.clone());
+    }
     let state = request
         .data::<Arc<ApiState>>()
         .ok_or_else(|| Problem::new(Code::Internal))?;

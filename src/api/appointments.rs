@@ -10,6 +10,8 @@ use poem_openapi::{ApiResponse, Object, OpenApi};
 use super::access::Bearer;
 use super::body::JsonBody;
 use super::document::Tag;
+use super::entity_tag::{Condition, Tagged};
+use super::idempotency::IdempotencyKey;
 use super::problem::{Code, FieldProblem, Problem, Refused, refusals};
 use super::view::{
     AppointmentBody, AppointmentPageView, AppointmentView, BatchBody, ExplainedAppointmentView,
@@ -73,6 +75,10 @@ enum EraseAnswer {
 
 refusals! {
     ToReport: [InvalidBody, InvalidAppointment, PayloadTooLarge, UnsupportedMediaType];
+    ToReportBatch: [
+        InvalidBody, InvalidAppointment, PayloadTooLarge, UnsupportedMediaType,
+        IdempotencyKeyInUse, IdempotencyKeyReused,
+    ];
     OfAppointment: [AppointmentNotFound];
     ToList: [InvalidCursor];
 }
@@ -118,14 +124,19 @@ impl AppointmentsApi {
     #[oai(
         path = "/appointments/batch",
         method = "post",
-        operation_id = "put_appointments"
+        operation_id = "put_appointments",
+        request_header(
+            name = "Idempotency-Key",
+            ty = "IdempotencyKey",
+            description = "Sent again with the same key, it is carried out once."
+        )
     )]
     async fn put_appointments(
         &self,
         bearer: Bearer,
         state: Data<&Arc<ApiState>>,
         body: JsonBody<BatchBody>,
-    ) -> Result<Json<BatchReceipt>, Refused<ToReport>> {
+    ) -> Result<Json<BatchReceipt>, Refused<ToReportBatch>> {
         bearer.is_platform()?;
         let mut appointments = Vec::with_capacity(body.0.appointments.len());
         let mut errors = Vec::new();
@@ -161,7 +172,10 @@ impl AppointmentsApi {
         bearer: Bearer,
         state: Data<&Arc<ApiState>>,
         id: Path<AppointmentId>,
-    ) -> Result<Json<ExplainedAppointmentView>, Refused<OfAppointment>> {
+        /// The `ETag` of the answer that the client has.
+        #[oai(name = "If-None-Match")]
+        if_none_match: Condition,
+    ) -> Result<Tagged<ExplainedAppointmentView>, Refused<OfAppointment>> {
         let found = state.store.appointment(id.0).await?;
         let Some((appointment, mut statuses)) =
             found.filter(|(appointment, _)| bearer.sees(appointment.coach_id))
@@ -171,11 +185,8 @@ impl AppointmentsApi {
         // The coach who had it before may still show it: not the business of the one who has it now.
         statuses.retain(|status| bearer.sees(status.connection.coach_id));
         let now = state.clock.now();
-        Ok(Json(ExplainedAppointmentView::new(
-            appointment,
-            statuses,
-            now,
-        )))
+        let view = ExplainedAppointmentView::new(appointment, statuses, now);
+        Ok(Tagged::new(view, &if_none_match))
     }
 
     /// Appointments of a coach, by start.

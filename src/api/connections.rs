@@ -10,6 +10,8 @@ use poem_openapi::{ApiResponse, Enum, Object, OpenApi};
 use super::access::Bearer;
 use super::body::{JsonBody, Sent};
 use super::document::Tag;
+use super::entity_tag::{Condition, EntityTag, Tagged};
+use super::idempotency::IdempotencyKey;
 use super::ports::Unreachable;
 use super::problem::{Code, FieldProblem, Problem, Refused, refusals};
 use super::view::{
@@ -18,11 +20,11 @@ use super::view::{
 };
 use super::{ApiState, BASE_PATH};
 use crate::domain::{
-    AppointmentId, Calendar, CalendarId, CoachId, ConnectionId, FailureCode, SettingsChanges,
-    SyncFailure, SyncId,
+    AppointmentId, Calendar, CalendarId, CoachId, Connection, ConnectionId, FailureCode,
+    SettingsChanges, SyncFailure, SyncId,
 };
 use crate::plan::check_template;
-use crate::store::{self, SyncRefusal};
+use crate::store::{self, SettingsRefusal, SettingsRequest, SyncRefusal};
 
 pub(super) struct ConnectionsApi;
 
@@ -35,6 +37,18 @@ struct SyncRequest {
 }
 
 impl Sent for SyncRequest {}
+
+#[derive(ApiResponse)]
+enum ChangeAnswer {
+    /// As it now is.
+    #[oai(status = 200)]
+    Changed(
+        Json<ConnectionView>,
+        /// The `etag` of the connection.
+        #[oai(header = "ETag")]
+        String,
+    ),
+}
 
 /// A sync that was started.
 #[derive(Debug, Object)]
@@ -71,14 +85,18 @@ refusals! {
     OfCoach: [];
     OfConnection: [ConnectionNotFound];
     ToChange: [
-        ConnectionNotFound, InvalidBody, PayloadTooLarge, UnsupportedMediaType, InvalidSettings,
-        NeedsReauth, ConnectionBusy, ProviderUnavailable, ProviderRateLimited, ProviderFailed,
+        ConnectionNotFound, PreconditionFailed, InvalidBody, PayloadTooLarge, UnsupportedMediaType,
+        InvalidSettings, NeedsReauth, ConnectionBusy, ProviderUnavailable, ProviderRateLimited,
+        ProviderFailed,
     ];
     ToSync: [
         ConnectionNotFound, AppointmentNotFound, InvalidBody, PayloadTooLarge,
-        UnsupportedMediaType, SyncDisabled, NeedsReauth,
+        UnsupportedMediaType, SyncDisabled, NeedsReauth, IdempotencyKeyInUse, IdempotencyKeyReused,
     ];
-    ToTest: [ConnectionNotFound, ConnectionBusy];
+    ToTest: [
+        ConnectionNotFound, ConnectionBusy, PayloadTooLarge, IdempotencyKeyInUse,
+        IdempotencyKeyReused,
+    ];
     ToAskProvider: [
         ConnectionNotFound, NeedsReauth, ConnectionBusy, ProviderUnavailable, ProviderRateLimited,
         ProviderFailed,
@@ -101,7 +119,10 @@ impl ConnectionsApi {
         state: Data<&Arc<ApiState>>,
         /// Here the id of a **coach**; everywhere else below `/connections` that of a connection.
         id: Path<CoachId>,
-    ) -> Result<Json<ConnectionList>, Refused<OfCoach>> {
+        /// The `ETag` of the answer that the client has.
+        #[oai(name = "If-None-Match")]
+        if_none_match: Condition,
+    ) -> Result<Tagged<ConnectionList>, Refused<OfCoach>> {
         bearer.may_name(id.0)?;
         let found = state.store.connections_of(id.0).await?;
         let now = state.clock.now();
@@ -109,12 +130,13 @@ impl ConnectionsApi {
             .into_iter()
             .map(|one| ConnectionView::new(one, now))
             .collect();
-        Ok(Json(ConnectionList { connections }))
+        Ok(Tagged::new(ConnectionList { connections }, &if_none_match))
     }
 
     /// Change settings of a connection.
     ///
-    /// What is not given stays as it is. What the change means for events is carried at once.
+    /// What is not given stays as it is. What the change means for events is carried at once. With
+    /// `If-Match` it is made only if nobody changed the connection since the client saw it.
     #[oai(
         path = "/connections/:id",
         method = "put",
@@ -125,9 +147,20 @@ impl ConnectionsApi {
         bearer: Bearer,
         state: Data<&Arc<ApiState>>,
         id: Path<ConnectionId>,
+        /// The `etag` of the connection as the client has it, or several, or `*`.
+        #[oai(name = "If-Match")]
+        if_match: Condition,
         body: JsonBody<SettingsBody>,
-    ) -> Result<Json<ConnectionView>, Refused<ToChange>> {
+    ) -> Result<ChangeAnswer, Refused<ToChange>> {
         let before = visible(&bearer, &state, id.0).await?;
+        let allows = |connection: &Connection| {
+            let present = EntityTag::of_settings(connection);
+            if_match.allows(&present)
+        };
+        // Asked again where it is written; but for what is outdated already no provider is called.
+        if !allows(&before.connection) {
+            return Err(Code::PreconditionFailed.into());
+        }
         let (changes, calendar_id) = body.0.into_parts();
         check_templates(&changes)?;
         let calendar = match calendar_id {
@@ -137,25 +170,24 @@ impl ConnectionsApi {
             Some(_) | None => None,
         };
         let now = state.clock.now();
-        let fresh_sync_id = SyncId::generate(now, &*state.entropy);
-        let changed = state
-            .store
-            .change_settings(
-                id.0,
-                &changes,
-                calendar.as_ref(),
-                fresh_sync_id,
-                state.max_attempts,
-                &bearer.origin(),
-                now,
-            )
-            .await?;
-        if changed.is_none() {
-            return Err(Code::ConnectionNotFound.into());
-        }
+        let request = SettingsRequest {
+            changes: &changes,
+            calendar: calendar.as_ref(),
+            fresh_sync_id: SyncId::generate(now, &*state.entropy),
+            max_attempts: state.max_attempts,
+            origin: &bearer.origin(),
+            now,
+        };
+        let changed = state.store.change_settings(id.0, request, allows).await?;
+        changed.map_err(|refusal| match refusal {
+            SettingsRefusal::NotFound => Code::ConnectionNotFound,
+            SettingsRefusal::NotAllowed => Code::PreconditionFailed,
+        })?;
         state.waker.wake(&[id.0]);
         let after = visible(&bearer, &state, id.0).await?;
-        Ok(Json(ConnectionView::new(after, now)))
+        let tag = EntityTag::of_settings(&after.connection).to_string();
+        let view = ConnectionView::new(after, now);
+        Ok(ChangeAnswer::Changed(Json(view), tag))
     }
 
     /// End a connection.
@@ -193,7 +225,12 @@ impl ConnectionsApi {
     #[oai(
         path = "/connections/:id/sync",
         method = "post",
-        operation_id = "sync_now"
+        operation_id = "sync_now",
+        request_header(
+            name = "Idempotency-Key",
+            ty = "IdempotencyKey",
+            description = "Sent again with the same key, it is carried out once."
+        )
     )]
     async fn sync_now(
         &self,
@@ -234,7 +271,12 @@ impl ConnectionsApi {
     #[oai(
         path = "/connections/:id/test",
         method = "post",
-        operation_id = "test_connection"
+        operation_id = "test_connection",
+        request_header(
+            name = "Idempotency-Key",
+            ty = "IdempotencyKey",
+            description = "Sent again with the same key, it is carried out once."
+        )
     )]
     async fn test_connection(
         &self,

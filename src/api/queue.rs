@@ -9,6 +9,7 @@ use poem_openapi::{ApiResponse, Object, OpenApi};
 
 use super::access::Bearer;
 use super::document::Tag;
+use super::idempotency::IdempotencyKey;
 use super::problem::{Code, Problem, Refused, refusals};
 use super::view::{JobPageView, JobView};
 use super::{ApiState, BASE_PATH, cursor};
@@ -32,8 +33,10 @@ enum RetryAnswer {
 
 refusals! {
     ToList: [InvalidCursor];
-    ToRetry: [JobNotFound, JobNotFailed];
-    ToRetryAll: [];
+    ToRetry: [
+        JobNotFound, JobNotFailed, PayloadTooLarge, IdempotencyKeyInUse, IdempotencyKeyReused,
+    ];
+    ToRetryAll: [PayloadTooLarge, IdempotencyKeyInUse, IdempotencyKeyReused];
 }
 
 #[OpenApi(prefix_path = BASE_PATH, tag = "Tag::Queue")]
@@ -78,7 +81,12 @@ impl QueueApi {
     #[oai(
         path = "/queue/:job_id/retry",
         method = "post",
-        operation_id = "retry_job"
+        operation_id = "retry_job",
+        request_header(
+            name = "Idempotency-Key",
+            ty = "IdempotencyKey",
+            description = "Sent again with the same key, it is carried out once."
+        )
     )]
     async fn retry_job(
         &self,
@@ -104,7 +112,12 @@ impl QueueApi {
     #[oai(
         path = "/queue/retry-failed",
         method = "post",
-        operation_id = "retry_failed_jobs"
+        operation_id = "retry_failed_jobs",
+        request_header(
+            name = "Idempotency-Key",
+            ty = "IdempotencyKey",
+            description = "Sent again with the same key, it is carried out once."
+        )
     )]
     async fn retry_failed_jobs(
         &self,

@@ -65,7 +65,7 @@ pub use leases::{DueConnection, Fence, Lease};
 pub use nodes::{Census, Peer};
 pub use notify::Listener;
 pub use open::{SchemaStatus, Store};
-pub use settings::SettingsChange;
+pub use settings::{SettingsChange, SettingsRefusal, SettingsRequest};
 pub use settle::{JobEnd, Settled, Settlement};
 pub use sign_ins::SignIn;
 pub use status::{QueueDepth, SyncProgress, SyncStatus};

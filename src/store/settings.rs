@@ -23,35 +23,59 @@ pub struct SettingsChange {
     pub queued: u64,
 }
 
+/// What is to be changed.
+#[derive(Clone, Copy, Debug)]
+pub struct SettingsRequest<'a> {
+    pub changes: &'a SettingsChanges,
+    /// The new target, if it is to be another.
+    pub calendar: Option<&'a Calendar>,
+    pub fresh_sync_id: SyncId,
+    pub max_attempts: i32,
+    /// In whose name.
+    pub origin: &'a Origin,
+    pub now: Timestamp,
+}
+
+/// Why nothing was changed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum SettingsRefusal {
+    NotFound,
+    /// The caller does not allow a change of the connection as it is.
+    NotAllowed,
+}
+
 impl Store {
-    /// Changes settings and target calendar, and queues what that changes in the calendar. `None` if
-    /// there is no such connection.
-    #[expect(
-        clippy::too_many_arguments,
-        reason = "what is changed, and in whose name"
-    )]
+    /// Changes settings and target calendar, and queues what that changes in the calendar: if `allows`
+    /// says so of the connection as nobody else can change it until this change is written.
     pub async fn change_settings(
         &self,
         id: ConnectionId,
-        changes: &SettingsChanges,
-        calendar: Option<&Calendar>,
-        fresh_sync_id: SyncId,
-        max_attempts: i32,
-        origin: &Origin,
-        now: Timestamp,
-    ) -> Result<Option<SettingsChange>, StoreError> {
+        request: SettingsRequest<'_>,
+        allows: impl Fn(&Connection) -> bool,
+    ) -> Result<Result<SettingsChange, SettingsRefusal>, StoreError> {
+        let SettingsRequest {
+            changes,
+            calendar,
+            fresh_sync_id,
+            max_attempts,
+            origin,
+            now,
+        } = request;
         let tx = self.begin().await?;
         let Some(before) = locked(&tx, id).await? else {
-            return Ok(None);
+            return Ok(Err(SettingsRefusal::NotFound));
         };
         if before.status == ConnectionStatus::Disconnected {
-            return Ok(None);
+            return Ok(Err(SettingsRefusal::NotFound));
+        }
+        if !allows(&before) {
+            return Ok(Err(SettingsRefusal::NotAllowed));
         }
         // Applied here, under the lock: two changes of different settings at once both count.
         let settings = &changes.applied_to(&before.settings);
         let calendar = calendar.unwrap_or(&before.calendar);
         if *settings == before.settings && *calendar == before.calendar {
-            return Ok(Some(SettingsChange {
+            return Ok(Ok(SettingsChange {
                 connection: before,
                 queued: 0,
             }));
@@ -95,11 +119,11 @@ impl Store {
         let row = connection::Entity::find_by_id(id).one(&tx).await?;
         commit(tx, Step::Settings).await?;
         match row {
-            Some(row) => Ok(Some(SettingsChange {
+            Some(row) => Ok(Ok(SettingsChange {
                 connection: row.try_into()?,
                 queued,
             })),
-            None => Ok(None),
+            None => Ok(Err(SettingsRefusal::NotFound)),
         }
     }
 }

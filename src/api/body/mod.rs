@@ -6,6 +6,8 @@
 
 mod check;
 
+use std::time::Duration;
+
 use poem::{Body, Request, RequestBody};
 use poem_openapi::payload::{ParsePayload, Payload};
 use poem_openapi::registry::{MetaMediaType, MetaRequest, MetaSchemaRef, Registry};
@@ -17,6 +19,10 @@ use super::problem::{Code, Problem};
 
 /// The largest body of most requests.
 const MAX_BYTES: usize = 2 * 1024 * 1024;
+/// The largest body of any request.
+pub(super) const MOST_BYTES: usize = 8 * 1024 * 1024;
+/// How long a body that is read before its operation is called may be on its way.
+const TIME_LIMIT: Duration = Duration::from_secs(30);
 
 /// What may be sent as a body.
 pub(super) trait Sent: ParseFromJSON {
@@ -69,6 +75,13 @@ impl<T: Sent> ParsePayload for JsonBody<T> {
         }
         Ok(Self(parsed(Some(value))?))
     }
+}
+
+/// The body of a request to whichever operation.
+pub(super) async fn read_any(body: Body) -> poem::Result<Vec<u8>> {
+    tokio::time::timeout(TIME_LIMIT, read(body, MOST_BYTES))
+        .await
+        .unwrap_or_else(|_| Err(Problem::new(Code::Timeout).into()))
 }
 
 async fn read(body: Body, most: usize) -> poem::Result<Vec<u8>> {

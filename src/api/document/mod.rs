@@ -65,7 +65,15 @@ pub(super) fn service() -> OpenApiService<Apis, ()> {
     .description(
         "Keeps coaches' Google and Outlook calendars in step with their appointments. Times are \
          RFC 3339 in UTC, ids are UUIDs, errors are problem details (RFC 9457) whose `code` is \
-         stable. Unknown fields of a body are refused.",
+         stable. Unknown fields of a body are refused.\n\n\
+         Every POST takes an `Idempotency-Key`: one sent again by the same caller with the same key, \
+         path, query and body within 24 hours is carried out once and answered alike, also when both \
+         are under way at once. Answers of 5xx and 429 are not kept, so that sending it again is \
+         trying again. Another request under the same key is refused (422 \
+         `idempotency_key_reused`); one that waited for the first one's answer for ten seconds is \
+         told to come back (409 `idempotency_key_in_use`).\n\n\
+         PUT of a connection takes `If-Match`, and answers that hold an `ETag` are not sent again to \
+         those who name it in `If-None-Match` (304).",
     )
     .contact(ContactObject::new().name("Who runs this installation"))
     .license(LicenseObject::new(env!("CARGO_PKG_LICENSE")).url("https://spdx.org/licenses/"))
@@ -163,6 +171,14 @@ mod tests {
                         responses.contains_key(status),
                         "{status} of {method} {path}"
                     );
+                }
+                let has_key = operation["parameters"]
+                    .to_string()
+                    .contains("IDEMPOTENCY-KEY");
+                assert_eq!(has_key, method == "post", "{method} {path}");
+                for code in ["idempotency_key_in_use", "idempotency_key_reused"] {
+                    let is_documented = operation["responses"].to_string().contains(code);
+                    assert_eq!(is_documented, has_key, "{method} {path}");
                 }
             }
         }

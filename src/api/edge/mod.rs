@@ -25,7 +25,7 @@ pub(super) use self::limits::Address;
 pub use self::limits::RequestLimits;
 pub(super) use self::request_id::RequestId;
 use super::problem::{Code, Problem, problem_of};
-use super::{ApiState, BASE_PATH};
+use super::{ApiState, BASE_PATH, idempotency};
 
 /// How long a request may take, its body's journey included.
 const TIME_LIMIT: Duration = Duration::from_secs(30);
@@ -89,7 +89,9 @@ impl<E: Endpoint> Edge<E> {
         {
             return problem.into_response(id.as_str());
         }
-        self.answer(request, id).await
+        let carry_out = |request| self.answer(request, id);
+        let answer = idempotency::once(&self.state, request, carry_out).await;
+        answer.unwrap_or_else(|problem| refused(problem, id))
     }
 
     async fn answer(&self, request: Request, id: &RequestId) -> Response {
@@ -103,15 +105,7 @@ impl<E: Endpoint> Edge<E> {
         };
         let pattern = error.data::<PathPattern>().cloned();
         let operation = error.data::<OperationId>().map(|id| OperationId(id.0));
-        let problem = problem_of(error);
-        if problem.code.status().is_server_error() {
-            tracing::error!(
-                code = problem.code.as_str(),
-                error = &problem as &dyn std::error::Error,
-                "request failed"
-            );
-        }
-        let mut response = problem.into_response(id.as_str());
+        let mut response = refused(problem_of(error), id);
         if let Some(pattern) = pattern {
             response.set_data(pattern);
         }
@@ -127,6 +121,17 @@ impl<E: Endpoint> Edge<E> {
 fn is_counted(path: &str) -> bool {
     let is_callback = || path.strip_prefix(BASE_PATH) == Some("/callback");
     !matches!(path, "/health/live" | "/health/ready") && !is_callback()
+}
+
+fn refused(problem: Problem, id: &RequestId) -> Response {
+    if problem.code.status().is_server_error() {
+        tracing::error!(
+            code = problem.code.as_str(),
+            error = &problem as &dyn std::error::Error,
+            "request failed"
+        );
+    }
+    problem.into_response(id.as_str())
 }
 
 fn log(method: &Method, route: &str, response: &Response, id: &RequestId, latency: Duration) {

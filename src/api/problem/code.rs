@@ -23,12 +23,15 @@ pub(in crate::api) enum Code {
     SyncDisabled,
     NeedsReauth,
     JobNotFailed,
+    IdempotencyKeyInUse,
+    PreconditionFailed,
     PayloadTooLarge,
     UnsupportedMediaType,
     InvalidAppointment,
     InvalidSettings,
     TooManyRequests,
     TooManyBadTokens,
+    IdempotencyKeyReused,
     Internal,
     ProviderFailed,
     ProviderNotConfigured,
@@ -57,12 +60,15 @@ impl Code {
             Self::SyncDisabled => "sync_disabled",
             Self::NeedsReauth => "needs_reauth",
             Self::JobNotFailed => "job_not_failed",
+            Self::IdempotencyKeyInUse => "idempotency_key_in_use",
+            Self::PreconditionFailed => "precondition_failed",
             Self::PayloadTooLarge => "payload_too_large",
             Self::UnsupportedMediaType => "unsupported_media_type",
             Self::InvalidAppointment => "invalid_appointment",
             Self::InvalidSettings => "invalid_settings",
             Self::TooManyRequests => "too_many_requests",
             Self::TooManyBadTokens => "too_many_bad_tokens",
+            Self::IdempotencyKeyReused => "idempotency_key_reused",
             Self::Internal => "internal",
             Self::ProviderFailed => "provider_failed",
             Self::ProviderNotConfigured => "provider_not_configured",
@@ -88,10 +94,16 @@ impl Code {
             | Self::AppointmentNotFound
             | Self::JobNotFound => StatusCode::NOT_FOUND,
             Self::MethodNotAllowed => StatusCode::METHOD_NOT_ALLOWED,
-            Self::SyncDisabled | Self::NeedsReauth | Self::JobNotFailed => StatusCode::CONFLICT,
+            Self::SyncDisabled
+            | Self::NeedsReauth
+            | Self::JobNotFailed
+            | Self::IdempotencyKeyInUse => StatusCode::CONFLICT,
+            Self::PreconditionFailed => StatusCode::PRECONDITION_FAILED,
             Self::PayloadTooLarge => StatusCode::PAYLOAD_TOO_LARGE,
             Self::UnsupportedMediaType => StatusCode::UNSUPPORTED_MEDIA_TYPE,
-            Self::InvalidAppointment | Self::InvalidSettings => StatusCode::UNPROCESSABLE_ENTITY,
+            Self::InvalidAppointment | Self::InvalidSettings | Self::IdempotencyKeyReused => {
+                StatusCode::UNPROCESSABLE_ENTITY
+            }
             Self::TooManyRequests | Self::TooManyBadTokens => StatusCode::TOO_MANY_REQUESTS,
             Self::Internal => StatusCode::INTERNAL_SERVER_ERROR,
             Self::ProviderFailed => StatusCode::BAD_GATEWAY,
@@ -122,12 +134,21 @@ impl Code {
             Self::SyncDisabled => "Sync is switched off for this connection.",
             Self::NeedsReauth => "The calendar account asks for a new sign-in.",
             Self::JobNotFailed => "Only a failed job can be tried again.",
+            Self::IdempotencyKeyInUse => {
+                "A request with this Idempotency-Key is still being carried out."
+            }
+            Self::PreconditionFailed => {
+                "It was changed since; read it again, and change what is there now."
+            }
             Self::PayloadTooLarge => "The body is too large.",
             Self::UnsupportedMediaType => "The body must be sent as application/json.",
             Self::InvalidAppointment => "The appointment cannot be as reported.",
             Self::InvalidSettings => "The settings cannot be as asked.",
             Self::TooManyRequests => "Too many requests of this caller or address.",
             Self::TooManyBadTokens => "Too many tokens from this address were not believed.",
+            Self::IdempotencyKeyReused => {
+                "This Idempotency-Key stands for a request with another path, query or body."
+            }
             Self::Internal => "Something failed here; the request id finds it in the log.",
             Self::ProviderFailed => "The calendar service refused.",
             Self::ProviderNotConfigured => "This provider is not configured here.",
@@ -140,12 +161,14 @@ impl Code {
         }
     }
 
-    /// When to come back, unless something better is known. Every 429 and 503 says so.
+    /// When to come back, unless something better is known. Every 429 and 503 says so, and a 409 that
+    /// passes.
     pub(super) fn retry_after(self) -> Option<Duration> {
         match self {
-            Self::DatabaseUnavailable | Self::TooManyRequests | Self::TooManyBadTokens => {
-                Some(Duration::from_secs(1))
-            }
+            Self::DatabaseUnavailable
+            | Self::TooManyRequests
+            | Self::TooManyBadTokens
+            | Self::IdempotencyKeyInUse => Some(Duration::from_secs(1)),
             Self::ConnectionBusy => Some(Duration::from_secs(2)),
             Self::AuthUnavailable => Some(Duration::from_secs(5)),
             Self::ProviderUnavailable | Self::ProviderRateLimited => Some(Duration::from_secs(10)),
@@ -164,10 +187,12 @@ impl Code {
             | Self::SyncDisabled
             | Self::NeedsReauth
             | Self::JobNotFailed
+            | Self::PreconditionFailed
             | Self::PayloadTooLarge
             | Self::UnsupportedMediaType
             | Self::InvalidAppointment
             | Self::InvalidSettings
+            | Self::IdempotencyKeyReused
             | Self::Internal
             | Self::ProviderFailed
             | Self::Timeout => None,

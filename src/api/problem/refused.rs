@@ -114,10 +114,8 @@ fn response(codes: &[Code]) -> MetaResponse {
         }],
         headers: match status {
             401 => vec![header::<String>("WWW-Authenticate", "how to authenticate")],
-            429 | 503 => vec![header::<u64>(
-                "Retry-After",
-                "seconds until it is worth another try",
-            )],
+            429 | 503 => vec![retry_after(true)],
+            _ if codes.contains(&Code::IdempotencyKeyInUse) => vec![retry_after(false)],
             _ => Vec::new(),
         },
     }
@@ -144,6 +142,14 @@ fn schema(codes: &[Code]) -> MetaSchemaRef {
     }))
 }
 
+/// `is_always`: with each code of the status.
+fn retry_after(is_always: bool) -> MetaHeader {
+    MetaHeader {
+        required: is_always,
+        ..header::<u64>("Retry-After", "seconds until it is worth another try")
+    }
+}
+
 fn header<T: Type>(name: &str, description: &str) -> MetaHeader {
     MetaHeader {
         name: name.to_owned(),
@@ -161,6 +167,7 @@ fn meaning(status: u16) -> &'static str {
         403 => "The token does not allow this.",
         404 => "It does not exist, or is not the caller's.",
         409 => "It is not in a state that allows this.",
+        412 => "It is no longer as the client has it.",
         413 => "The body is too large.",
         415 => "The body is not JSON.",
         422 => "The request is well-formed, but cannot be as asked.",

@@ -39,6 +39,50 @@ async fn only_given_settings_change_and_mistakes_are_named() {
 }
 
 #[tokio::test]
+async fn a_condition_that_is_none_is_named_and_nothing_is_changed() {
+    let bench = Bench::start().await;
+    let id = bench.connected(coach(1), "a@example.com").await;
+    let put = format!("/connections/{id}");
+    let list = format!("/connections/{}", coach(1));
+    let off = json!({"is_sync_enabled": false});
+    for (method, path, header) in [
+        (Method::PUT, &put, "If-Match"),
+        (Method::GET, &list, "If-None-Match"),
+    ] {
+        for text in ["3", "\"a", "", "\"a\", b"] {
+            let ask = bench.as_coach(coach(1), method.clone(), path).json(&off);
+            let ask = ask.header(header, text);
+            let refused = ask.answers(StatusCode::BAD_REQUEST).await;
+            assert_eq!(refused["code"], "invalid_parameter");
+            let detail = refused["detail"].as_str().expect("a text");
+            assert!(detail.contains(header), "{detail}");
+        }
+    }
+    let list = bench.as_coach(coach(1), Method::GET, &list);
+    let list = list.answers(StatusCode::OK).await;
+    assert_eq!(list["connections"][0]["is_sync_enabled"], true);
+}
+
+#[tokio::test]
+async fn an_outdated_change_calls_no_provider_and_tells_others_nothing() {
+    let bench = Bench::start().await;
+    let id = bench.connected(coach(1), "a@example.com").await;
+    // A live call would be answered with 503.
+    bench.fakes.be_busy(true);
+    let body = json!({"calendar_id": "work"});
+    let put = |id: &str| {
+        let path = format!("/connections/{id}");
+        let ask = bench.as_coach(coach(1), Method::PUT, &path).json(&body);
+        ask.header("If-Match", "\"outdated\"")
+    };
+    let code = put(&id).refused(StatusCode::PRECONDITION_FAILED).await;
+    assert_eq!(code, "precondition_failed");
+    let unknown = uuid::Uuid::from_u128(9).to_string();
+    let code = put(&unknown).refused(StatusCode::NOT_FOUND).await;
+    assert_eq!(code, "connection_not_found");
+}
+
+#[tokio::test]
 async fn a_calendar_is_taken_only_if_the_account_has_it() {
     let bench = Bench::start().await;
     let id = bench.connected(coach(1), "a@example.com").await;
@@ -59,7 +103,7 @@ async fn a_calendar_is_taken_only_if_the_account_has_it() {
     let list = list.answers(StatusCode::OK).await;
     assert_eq!(list["calendars"][0]["selected"], true);
 
-    bench.fakes.be_busy();
+    bench.fakes.be_busy(true);
     let ask = bench.as_coach(coach(1), Method::POST, &format!("{path}/test"));
     let response = ask.send().await;
     response.assert_header_exist("retry-after");

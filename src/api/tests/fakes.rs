@@ -17,11 +17,23 @@ pub(super) struct Fakes {
     woken: Mutex<Vec<ConnectionId>>,
     calendars: Mutex<Vec<Calendar>>,
     is_busy: Mutex<bool>,
+    tested: Mutex<u32>,
+    /// While true, a live call does not end.
+    is_slow: tokio::sync::watch::Sender<bool>,
 }
 
 impl Fakes {
     pub(super) fn woken(&self) -> Vec<ConnectionId> {
         std::mem::take(&mut *lock(&self.woken))
+    }
+
+    pub(super) fn be_slow(&self, is_slow: bool) {
+        self.is_slow.send_replace(is_slow);
+    }
+
+    /// How often a connection was tried since this was asked last.
+    pub(super) fn tested(&self) -> u32 {
+        std::mem::take(&mut *lock(&self.tested))
     }
 
     pub(super) fn offer(&self, id: &str) {
@@ -33,8 +45,8 @@ impl Fakes {
         });
     }
 
-    pub(super) fn be_busy(&self) {
-        *lock(&self.is_busy) = true;
+    pub(super) fn be_busy(&self, is_busy: bool) {
+        *lock(&self.is_busy) = is_busy;
     }
 
     fn reached(&self) -> Result<(), Unreachable> {
@@ -60,6 +72,10 @@ impl Waker for Fakes {
 impl LiveConnections for Fakes {
     async fn test(&self, _id: ConnectionId) -> Result<TestReport, Unreachable> {
         self.reached()?;
+        *lock(&self.tested) += 1;
+        let mut slow = self.is_slow.subscribe();
+        // Its sender is ours.
+        let _ = slow.wait_for(|is_slow| !is_slow).await;
         Ok(TestReport {
             ok: true,
             calendar_name: Some("Mine".to_owned()),

@@ -6,6 +6,7 @@ mod connections;
 mod edge;
 mod fakes;
 mod fuzz;
+mod idempotency;
 mod sign_in;
 
 use std::collections::BTreeMap;

@@ -4,7 +4,7 @@ use chrono_tz::Tz;
 use poem_openapi::{Enum, Object};
 
 use crate::api::UtcTime;
-use crate::api::body::Sent;
+use crate::api::body::{MOST_BYTES, Sent};
 use crate::api::problem::FieldProblem;
 use crate::domain::{
     Appointment, AppointmentId, AppointmentStatus, Client, CoachId, ConnectionId, JobStatus,
@@ -175,7 +175,7 @@ pub(in crate::api) struct BatchBody {
 }
 
 impl Sent for BatchBody {
-    const MAX_BYTES: usize = 8 * 1024 * 1024;
+    const MAX_BYTES: usize = MOST_BYTES;
 }
 
 /// The appointment as it was last reported.

@@ -5,6 +5,7 @@ use poem_openapi::Object;
 use super::JobView;
 use crate::api::UtcTime;
 use crate::api::body::Sent;
+use crate::api::entity_tag::EntityTag;
 use crate::api::ports::TestReport;
 use crate::domain::{
     Calendar, CalendarId, CoachId, ConnectionId, ConnectionStatus, LastSync, ProviderKind,
@@ -17,6 +18,9 @@ use crate::store;
 #[oai(rename = "Connection")]
 pub(in crate::api) struct ConnectionView {
     id: ConnectionId,
+    /// Changes with whatever PUT can change, and with nothing else. Sent back as `If-Match`, quotes
+    /// included, it keeps a change from overwriting one that the client has not seen.
+    etag: String,
     coach_id: CoachId,
     provider: ProviderKind,
     account_email: String,
@@ -63,9 +67,11 @@ impl ConnectionView {
             oldest_change,
         } = view;
         let behind = oldest_change.and_then(|since| (now - since).to_std().ok());
+        let etag = EntityTag::of_settings(&connection).to_string();
         let settings = connection.settings;
         Self {
             id: connection.id,
+            etag,
             coach_id: connection.coach_id,
             provider: connection.provider,
             account_email: connection.account_email,

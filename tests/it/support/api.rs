@@ -60,7 +60,21 @@ impl Api {
 
     /// `path` lies below the API's base, or is absolute if it starts with a slash.
     pub(crate) async fn send(&self, method: Method, path: &str, body: Option<&Value>) -> Reply {
+        self.send_with(method, path, &[], body).await
+    }
+
+    /// As [`send`](Self::send), with further headers.
+    pub(crate) async fn send_with(
+        &self,
+        method: Method,
+        path: &str,
+        headers: &[(&str, &str)],
+        body: Option<&Value>,
+    ) -> Reply {
         let request = self.request(method, path);
+        let request = headers.iter().fold(request, |request, (name, value)| {
+            request.header(*name, *value)
+        });
         Reply::read(match body {
             Some(body) => request.json(body),
             None => request,
@@ -99,6 +113,13 @@ impl Api {
     /// The status, if there is an answer at all: whoever is asked may die.
     pub(crate) async fn try_post(&self, path: &str, body: &Value) -> Option<u16> {
         let answer = self.request(Method::POST, path).json(body).send().await;
+        Some(answer.ok()?.status().as_u16())
+    }
+
+    /// The status, if there is an answer at all.
+    pub(crate) async fn try_post_with_key(&self, path: &str, key: &str) -> Option<u16> {
+        let request = self.request(Method::POST, path);
+        let answer = request.header("idempotency-key", key).send().await;
         Some(answer.ok()?.status().as_u16())
     }
 
