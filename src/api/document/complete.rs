@@ -40,13 +40,19 @@ fn operations(document: &mut Value) -> impl Iterator<Item = &mut Value> {
         .map(|(_, operation)| operation)
 }
 
+/// Whether it constrains nothing: what it says stands beside `allOf`, too.
+fn is_remark(part: &Value) -> bool {
+    let mut words = part.as_object().into_iter().flatten();
+    words.all(|(word, _)| matches!(word.as_str(), "description" | "nullable"))
+}
+
 /// What is said of a property whose schema has a name stands beside `allOf` and once more inside it,
 /// where some generators take it for a schema of its own.
 fn tidy_references(value: &mut Value, schemas: &Value) {
     match value {
         Value::Object(object) => {
             if let Some(Value::Array(all)) = object.get_mut("allOf") {
-                all.retain(|part| part.get("$ref").is_some());
+                all.retain(|part| !is_remark(part));
                 let name = all.first().and_then(|part| part["$ref"].as_str());
                 let schema = name.and_then(|name| name.rsplit('/').next());
                 let kind = schema.and_then(|schema| schemas[schema].get("type"));
