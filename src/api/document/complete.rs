@@ -43,7 +43,7 @@ fn operations(document: &mut Value) -> impl Iterator<Item = &mut Value> {
 /// Whether it constrains nothing: what it says stands beside `allOf`, too.
 fn is_remark(part: &Value) -> bool {
     let mut words = part.as_object().into_iter().flatten();
-    words.all(|(word, _)| matches!(word.as_str(), "description" | "nullable"))
+    words.all(|(word, _)| matches!(word.as_str(), "description" | "example" | "nullable"))
 }
 
 /// What is said of a property whose schema has a name stands beside `allOf` and once more inside it,
