@@ -242,7 +242,13 @@ pub(super) async fn enqueue(
              LEFT JOIN calendar_event_mappings m \
                ON m.connection_id = c.id AND m.appointment_id = a.id \
              WHERE c.status <> 'disconnected' \
-               AND (c.is_sync_enabled OR a.erased_at IS NOT NULL OR m.shares_details) \
+               AND (c.is_sync_enabled OR a.erased_at IS NOT NULL OR m.shares_details)",
+        )
+        // One that another calendar's settle is forgetting this moment is waited for and left out;
+        // unlocked, it would be seen here and gone when its key is asked for.
+        .for_key_share("a")
+        .text(
+            " \
              ON CONFLICT (connection_id, appointment_id) WHERE status IN ('pending', 'failed') \
              DO UPDATE SET status = 'pending', operation = excluded.operation, attempts = 0, \
                scheduled_for = excluded.scheduled_for, completed_at = NULL, \
@@ -279,7 +285,8 @@ impl Pairs<'_> {
                 .text(
                     "SELECT c.id AS connection_id, a.id AS appointment_id \
                      FROM coach_calendar_connections c JOIN appointments a \
-                     ON a.coach_id = c.coach_id AND a.status = 'confirmed' AND a.ends_at > ",
+                     ON a.coach_id = c.coach_id AND a.status = 'confirmed' \
+                     AND a.erased_at IS NULL AND a.ends_at > ",
                 )
                 .value(now)
                 .text(" WHERE c.id = ")

@@ -93,6 +93,14 @@ impl Sql {
         }
     }
 
+    /// Keeps the rows a statement finds in this table from being deleted, where that is needed.
+    pub(super) fn for_key_share(self, table: &str) -> Self {
+        match self.backend {
+            DbBackend::Postgres => self.text(" FOR KEY SHARE OF ").text(table),
+            _ => self,
+        }
+    }
+
     pub(super) fn build(self) -> Statement {
         Statement::from_sql_and_values(self.backend, self.text, self.values)
     }

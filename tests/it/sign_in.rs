@@ -8,7 +8,8 @@ use url::Url;
 use uuid::Uuid;
 
 use crate::support::{
-    Browser, COACH_EMAIL, Consent, Session, Setup, TestDaemon, eventually, parameter,
+    Browser, COACH_EMAIL, Consent, Session, Setup, TestDaemon, eventually, needs_postgres,
+    parameter,
 };
 
 const GOOGLE: ProviderKind = ProviderKind::Google;
@@ -382,4 +383,51 @@ async fn a_connection_test_calls_the_provider() {
         })
         .await;
     }
+}
+
+fn sql_on(session: &Session, statement: &str) -> String {
+    format!("{statement} WHERE id = '{}'", session.id)
+}
+
+#[tokio::test]
+async fn an_appointment_that_is_being_erased_is_nothing_to_a_new_calendar_on_postgres() {
+    needs_postgres();
+    let daemon = TestDaemon::start().await;
+    let coach = Uuid::new_v4();
+    let session = Session::tomorrow(coach, daemon.now());
+    daemon.service().report(&session).await;
+    let erased = sql_on(&session, "UPDATE appointments SET erased_at = now()");
+    daemon.database.run(&erased).await;
+
+    let forgotten = sql_on(&session, "DELETE FROM appointments");
+    let forgetting = daemon.database.hold(&forgotten).await;
+    daemon.connect(GOOGLE, coach, COACH_EMAIL).await;
+    forgetting.commit().await;
+}
+
+#[tokio::test]
+async fn an_appointment_forgotten_while_its_calendar_comes_back_is_left_out_on_postgres() {
+    needs_postgres();
+    let daemon = TestDaemon::start().await;
+    let coach = Uuid::new_v4();
+    let id = daemon.connect(GOOGLE, coach, COACH_EMAIL).await;
+    let session = Session::tomorrow(coach, daemon.now());
+    daemon.service().report(&session).await;
+    daemon.service().settled(id).await;
+    let path = format!("connections/{id}");
+    daemon.coach(coach).delete(&path).await.expect(200);
+    let erased = sql_on(&session, "UPDATE appointments SET erased_at = now()");
+    daemon.database.run(&erased).await;
+
+    let forgotten = sql_on(&session, "DELETE FROM appointments");
+    let forgetting = daemon.database.hold(&forgotten).await;
+    let forgets = async {
+        eventually("the calendar that comes back waits", async || {
+            (daemon.database.waits_for_locks().await > 0).then_some(())
+        })
+        .await;
+        forgetting.commit().await;
+    };
+    let (again, ()) = futures::join!(daemon.connect(GOOGLE, coach, COACH_EMAIL), forgets);
+    assert_eq!(again, id);
 }

@@ -21,8 +21,9 @@ const MAX_CODE_LENGTH: usize = 4096;
 /// How long the provider may take with all that a callback asks of it: the browser is waiting, and
 /// must be sent back before the request itself runs out of time.
 const PATIENCE: Duration = Duration::from_secs(25);
-/// The account was connected in another browser at the same moment: more often than this it cannot
-/// be, for its id never changes again.
+/// How often to store a connection. The account may have been connected in another browser at the same
+/// moment, and PostgreSQL may have ended our transaction for another's sake; for such a moment no coach
+/// is sent through the consent screen again.
 const CONNECT_ROUNDS: usize = 3;
 
 /// The parameters of the provider's redirect to us.
@@ -257,6 +258,7 @@ impl ConnectFlow {
         let refresh = grant
             .refresh_token
             .ok_or(Failure::Exchange(ExchangeFailure::NoRefreshToken))?;
+        let mut why_not = Failure::Unsettled;
         for _ in 0..CONNECT_ROUNDS {
             let known = self
                 .store
@@ -264,11 +266,14 @@ impl ConnectFlow {
                 .await?;
             let id = known.unwrap_or(new.fresh_id);
             let tokens = self.sealed(id, &grant.access_token, &refresh, grant.expires_at);
-            if let Some(id) = self.store.connect(id, &new, &tokens).await? {
-                return Ok(id);
+            match self.store.connect(id, &new, &tokens).await {
+                Ok(Some(id)) => return Ok(id),
+                Ok(None) => why_not = Failure::Unsettled,
+                Err(error) if error.is_transient() => why_not = error.into(),
+                Err(error) => return Err(error.into()),
             }
         }
-        Err(Failure::Unsettled)
+        Err(why_not)
     }
 
     fn sealed(

@@ -90,11 +90,8 @@ async fn a_lock_that_another_session_holds_is_waited_for_and_then_the_caller_tol
     let held = daemon.database.hold(lock).await;
     platform.is_refused(&daemon, &api).await;
     // Nobody stays behind in the queue for the lock.
-    let waiting = "SELECT count(*)::text FROM pg_stat_activity \
-                   WHERE wait_event_type = 'Lock' AND datname = current_database()";
     eventually("no session waits for the lock", async || {
-        let number = daemon.database.texts(waiting, 0).await;
-        (number == ["0"]).then_some(())
+        (daemon.database.waits_for_locks().await == 0).then_some(())
     })
     .await;
     held.let_go().await;

@@ -34,6 +34,10 @@ impl Held {
     pub(crate) async fn let_go(self) {
         self.0.rollback().await.expect("rolled back");
     }
+
+    pub(crate) async fn commit(self) {
+        self.0.commit().await.expect("committed");
+    }
 }
 
 /// Removed when dropped.
@@ -103,6 +107,13 @@ impl TestDatabase {
         let open = connection.begin_with_options(options).await.expect("begun");
         open.execute_unprepared(statements).await.expect("it obeys");
         Held(open)
+    }
+
+    /// How many sessions of this PostgreSQL database wait for a lock.
+    pub(crate) async fn waits_for_locks(&self) -> usize {
+        let waiting = "SELECT pid::text FROM pg_stat_activity \
+                       WHERE wait_event_type = 'Lock' AND datname = current_database()";
+        self.texts(waiting, 0).await.len()
     }
 
     /// Statements beside the daemon's own.
