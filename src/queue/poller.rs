@@ -18,7 +18,6 @@ use crate::actor_slot::ActorSlot;
 use crate::connections::{ConnectionsHandle, WorkerContext};
 use crate::domain::{ConnectionId, Timestamp};
 use crate::hints::Hints;
-use crate::store::{DueConnection, StoreError};
 
 /// Connections read by one poll. If there are more, the next poll follows at once.
 const POLL_PAGE: u64 = 1_000;
@@ -215,11 +214,13 @@ impl Poller {
         let before = now + interval + interval / 4;
         let mut next = self.poll_interval;
         self.mind_the_clock(now, state).await;
-        match self.look(before, now).await {
-            Ok((found, due_elsewhere)) => {
-                if due_elsewhere {
+        let look = context.store.due(context.node, before, now, POLL_PAGE);
+        match look.await {
+            Ok(due) => {
+                if due.elsewhere {
                     next = LEASES_AGAIN.min(next);
                 }
+                let found = due.connections;
                 let full = found.len() as u64 == POLL_PAGE;
                 let due_now: Vec<ConnectionId> = found
                     .iter()
@@ -275,16 +276,6 @@ impl Poller {
             }
         }
         state.clock_origin = Some(origin);
-    }
-
-    async fn look(
-        &self,
-        before: Timestamp,
-        now: Timestamp,
-    ) -> Result<(Vec<DueConnection>, bool), StoreError> {
-        let (store, node) = (&self.context.store, self.context.node);
-        let found = store.due_connections(node, before, now, POLL_PAGE).await?;
-        Ok((found, store.due_elsewhere(node, now).await?))
     }
 
     fn set_alarm(&self, myself: &ActorRef<PollerMsg>, state: &mut State) {

@@ -33,9 +33,36 @@ pub struct DueConnection {
     pub due_at: Timestamp,
 }
 
+/// What one look at the leases finds.
+#[derive(Clone, Debug)]
+pub struct Due {
+    /// Connections that this node may act for, earliest first.
+    pub connections: Vec<DueConnection>,
+    /// Another node holds the lease of a connection that is due now, or has one kept for it: it may be
+    /// dead, and then the work is free as soon as lease and wish have ended.
+    pub elsewhere: bool,
+}
+
 impl Store {
-    /// Connections due before `before` that this node may act for, earliest first.
-    pub async fn due_connections(
+    /// What is due before `before`, as far as it concerns this node.
+    pub async fn due(
+        &self,
+        node: NodeId,
+        before: Timestamp,
+        now: Timestamp,
+        limit: u64,
+    ) -> Result<Due, StoreError> {
+        // In this order: a lease that ends between the two is seen by both. The other way round
+        // neither would see it, and nobody look again before the next poll.
+        let elsewhere = self.due_elsewhere(node, now).await?;
+        let connections = self.due_connections(node, before, now, limit).await?;
+        Ok(Due {
+            connections,
+            elsewhere,
+        })
+    }
+
+    async fn due_connections(
         &self,
         node: NodeId,
         before: Timestamp,
@@ -60,9 +87,7 @@ impl Store {
         .await
     }
 
-    /// Whether another node holds the lease of a connection that is due, or has one kept for it: it may
-    /// be dead, and then the work is free as soon as lease and wish have ended.
-    pub async fn due_elsewhere(&self, node: NodeId, now: Timestamp) -> Result<bool, StoreError> {
+    async fn due_elsewhere(&self, node: NodeId, now: Timestamp) -> Result<bool, StoreError> {
         in_time(async {
             let sql = Sql::on(&self.read)
                 .text("SELECT 1 FROM connection_leases WHERE due_at <= ")

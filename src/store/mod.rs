@@ -61,7 +61,7 @@ pub use error::StoreError;
 pub use idempotency::{ANSWER_KEPT, KEY_HELD, KeptAnswer, KeyedRequest, KnownKey};
 pub use jobs::{Job, JobFilter, JobPage};
 pub use lateness::Lateness;
-pub use leases::{DueConnection, Fence, Lease};
+pub use leases::{Due, DueConnection, Fence, Lease};
 pub use nodes::{Census, Peer};
 pub use notify::Listener;
 pub use open::{SchemaStatus, Store};

@@ -28,6 +28,7 @@
 //! | A node that lost its lease records its round all the same | `it::two_nodes::takeover::a_node_whose_lease_was_taken_over_records_nothing`, `it::two_nodes::handover::disconnecting_at_one_node_ends_the_round_of_the_other` |
 //! | A settled connection forgets what it has still to do | `it::restart_in_mid_work::a_backlog_survives_restarts_and_kills`, `it::restart_in_mid_work::what_was_acknowledged_while_the_provider_was_down_is_carried_after_a_restart` |
 //! | An erased appointment is kept | `it::privacy::an_erasure_that_two_calendars_settle_at_once_is_complete` |
+//! | A calendar is refused, as one of its coach's appointments is forgotten that moment | `it::sign_in::an_appointment_that_is_being_erased_is_nothing_to_a_new_calendar_on_postgres`, `it::sign_in::an_appointment_forgotten_while_its_calendar_comes_back_is_left_out_on_postgres` |
 //! | Of a batch with a bad appointment the good ones are taken | `it::intake::a_batch_with_one_bad_appointment_is_refused_whole_and_says_where` |
 //! | An older revision overwrites a newer one | `api::tests::appointments::a_report_creates_then_changes_then_is_stale`, `it::intake::an_older_revision_changes_nothing` |
 //! | A report that changes nothing is work | `it::intake::what_did_not_change_calls_no_provider` |
@@ -52,6 +53,7 @@
 //! | **Nodes** | |
 //! | A lease is not renewed while its work goes on | `connections::tests::ownership::a_lease_is_nobody_elses_while_it_is_renewed_and_anybodys_afterwards` |
 //! | A lease is taken from a node that holds it | `connections::tests::ownership::a_lease_is_nobody_elses_while_it_is_renewed_and_anybodys_afterwards`, `it::two_nodes::handover::health_names_the_owner_of_what_is_elsewhere` |
+//! | A lease that ends during a look for work counts neither as held nor as free, and waits for the slow poll | `it::two_nodes::takeover::a_lease_that_ends_in_the_middle_of_a_look_is_not_overlooked_on_postgres` |
 //! | A process that was stopped goes on after its lease has ended | `connections::context::tests::a_call_takes_no_step_after_a_pause_that_was_longer_than_the_lease` |
 //! | Every node uses the whole quota | `plan::share::tests::all_parts_together_are_never_more_than_the_whole` |
 //! | Work that one node takes in is not told to its owner | `it::two_nodes::wakeups::what_one_node_takes_in_its_owner_carries_at_once` |

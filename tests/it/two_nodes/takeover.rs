@@ -2,13 +2,14 @@
 
 use std::time::{Duration, Instant};
 
-use calendar_integration::domain::ProviderKind;
+use calendar_integration::domain::{NodeId, ProviderKind};
 use calendar_integration::simulator::{CallKind, FaultEffect, FaultRule};
+use calendar_integration::store::Store;
 use futures::future::join;
 use uuid::Uuid;
 
 use super::{metric, node_id, owner, two_nodes};
-use crate::support::{COACH_EMAIL, Session, Setup, eventually, until};
+use crate::support::{COACH_EMAIL, Session, Setup, TestDaemon, eventually, needs_postgres, until};
 
 const GOOGLE: ProviderKind = ProviderKind::Google;
 
@@ -169,4 +170,32 @@ async fn a_node_whose_lease_was_taken_over_records_nothing() {
     first.event(GOOGLE, COACH_EMAIL, session.id, |_| true).await;
     assert_eq!(first.creates(GOOGLE), 1);
     first.no_duplicates();
+}
+
+/// A node that looks for work sees a lease of a dead one either as held, and looks again soon, or as
+/// ended, and takes it; else it would come back after the slow poll only.
+#[tokio::test]
+async fn a_lease_that_ends_in_the_middle_of_a_look_is_not_overlooked_on_postgres() {
+    needs_postgres();
+    let mut daemon = TestDaemon::start().await;
+    daemon.connect(GOOGLE, Uuid::new_v4(), COACH_EMAIL).await;
+    daemon.stop().await;
+    let url = daemon.database.url().into();
+    let store = Store::open_beside(&url).await.expect("opened");
+    let (me, now) = (NodeId(Uuid::new_v4()), daemon.now());
+    let held = format!(
+        "UPDATE connection_leases SET node = '{}', due_at = now() - interval '1 minute', \
+         expires_at = clock_timestamp() + interval '100 milliseconds'",
+        Uuid::new_v4()
+    );
+    for _ in 0..20 {
+        daemon.database.run(&held).await;
+        loop {
+            let due = store.due(me, now, now, 1).await.expect("read");
+            if !due.connections.is_empty() {
+                break;
+            }
+            assert!(due.elsewhere, "neither held nor free");
+        }
+    }
 }
