@@ -130,11 +130,14 @@ impl ConnectApi {
         sign_in_state: Query<Option<String>>,
         /// Present if it came to nothing.
         error: Query<Option<String>>,
+        /// Who sends the browser back (RFC 9207). If it is told, it must be the provider that was asked.
+        iss: Query<Option<String>>,
     ) -> CallbackAnswer {
         let callback = Callback {
             state: sign_in_state.0,
             code: code.0.map(Into::into),
             error: error.0,
+            issuer: iss.0,
         };
         if is_too_much(request, &state) {
             return CallbackAnswer::SeeOther(state.flow.turn_away().into());

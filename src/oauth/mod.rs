@@ -12,6 +12,7 @@ mod client;
 mod endpoints;
 mod exchange;
 mod grant;
+mod issuer;
 mod refusal;
 mod return_to;
 mod scopes;

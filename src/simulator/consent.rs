@@ -185,13 +185,16 @@ fn decide(world: &mut World, call: &Call, request: &Request) -> Reply {
         nonce: request.nonce.clone(),
         expires_at: call.at.now + world.config.limits.code_lifetime,
         used: false,
+        verifier: None,
     };
     let code = world
         .tokens
         .issue_code(code, call.at.now, world.entropy.as_ref());
     let mut answer = vec![("code", code.as_str()), ("state", request.state.as_str())];
     match request.provider {
-        ProviderKind::Google => answer.push(("scope", &scope_text)),
+        ProviderKind::Google => {
+            answer.extend([("scope", &*scope_text), ("iss", google::oauth::ISSUER)]);
+        }
         ProviderKind::Outlook => answer.push(("session_state", "simulated")),
     }
     Reply::redirect(&with_query(&request.redirect_uri, &answer))

@@ -260,6 +260,12 @@ impl SimulatorHandle {
         self.shared.world().tokens.expire_access(&account);
     }
 
+    /// Every code, verifier and token that is known now, for tests that look where they must not be.
+    pub fn secrets(&self) -> Vec<SecretString> {
+        let world = self.shared.world();
+        world.tokens.secrets().map(SecretString::from).collect()
+    }
+
     /// Forgets accounts, tokens, effects and faults.
     pub fn reset(&self) {
         self.shared.world().reset();

@@ -77,6 +77,7 @@ impl TokenRequest {
         }
         if let Some(challenge) = &code.challenge {
             let verifier = self.field("code_verifier").map_err(|_| Refusal::Verifier)?;
+            world.tokens.proved(self.field("code")?, verifier);
             // RFC 7636, section 4.6.
             if BASE64URL_NOPAD.encode(&Sha256::digest(verifier.as_bytes())) != *challenge {
                 return Err(Refusal::Verifier);

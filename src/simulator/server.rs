@@ -10,7 +10,7 @@ use crate::domain::ProviderKind;
 use super::account::AccountKey;
 use super::control;
 use super::faults::FaultEffect;
-use super::faults::wire::{cut_connection, spoil};
+use super::faults::wire::{cut_connection, echo, spoil};
 use super::ledger::{CallKind, SeenCall};
 use super::message::{Call, Reply, parse_query};
 use super::week;
@@ -116,6 +116,10 @@ async fn provider_call(shared: &Arc<Shared>, call: &Call) -> Response {
             Some(text) => reply.with("retry-after", text.clone()).into(),
             None => reply.into(),
         };
+    }
+    if let Some(FaultEffect::Echo { status }) = fault {
+        count(status);
+        return echo(target.scripted(kind, status, None), call).into();
     }
     if !shared.config.limits.latency.is_zero() {
         tokio::time::sleep(shared.config.limits.latency).await;

@@ -41,6 +41,8 @@ pub(super) struct Code {
     pub(super) nonce: Option<String>,
     pub(super) expires_at: Timestamp,
     pub(super) used: bool,
+    /// What was sent to prove the challenge.
+    pub(super) verifier: Option<String>,
 }
 
 #[derive(Clone, Debug)]
@@ -74,6 +76,24 @@ impl Tokens {
         let before = kept.clone();
         kept.used = true;
         (before.expires_at > now).then_some(before)
+    }
+
+    /// Notes the verifier that came with a code.
+    pub(super) fn proved(&mut self, code: &str, verifier: &str) {
+        if let Some(kept) = self.codes.get_mut(code) {
+            kept.verifier = Some(verifier.to_owned());
+        }
+    }
+
+    /// Every code, verifier and token that is known now.
+    pub(super) fn secrets(&self) -> impl Iterator<Item = &str> {
+        let verifiers = self
+            .codes
+            .values()
+            .filter_map(|code| code.verifier.as_ref());
+        let tokens = self.access.keys().chain(self.refresh.keys());
+        let all = self.codes.keys().chain(verifiers).chain(tokens);
+        all.map(String::as_str)
     }
 
     pub(super) fn code(&self, code: &str) -> Option<&Code> {

@@ -209,6 +209,41 @@ async fn a_state_is_good_once_and_in_its_own_browser() {
     );
 }
 
+/// RFC 9207: Google says who it is.
+#[tokio::test]
+async fn a_code_that_says_it_is_anothers_is_sent_nowhere() {
+    let daemon = TestDaemon::start().await;
+    let exchanges = || daemon.calendars.call_count(GOOGLE, CallKind::TokenExchange);
+    let come_back_from = async |issuer: Option<&str>| {
+        let mut browser = Browser::new(&daemon);
+        let page = browser.begin(GOOGLE, Uuid::new_v4(), "").await;
+        let mut callback = browser.decide(page, COACH_EMAIL, Consent::Allow).await;
+        let told = parameter(&callback, "iss");
+        assert_eq!(told.as_deref(), Some("https://accounts.google.com"));
+        let others: Vec<(String, String)> = callback
+            .query_pairs()
+            .into_owned()
+            .filter(|(name, _)| name != "iss")
+            .collect();
+        let issuer = issuer.map(|issuer| ("iss", issuer));
+        callback
+            .query_pairs_mut()
+            .clear()
+            .extend_pairs(others)
+            .extend_pairs(issuer);
+        browser.come_back(&callback).await
+    };
+    for other in ["https://accounts.evil.example", ""] {
+        let end = come_back_from(Some(other)).await;
+        assert_eq!(error_of(&end), "provider_error");
+        assert_eq!(exchanges(), 0);
+    }
+    for none_other in [None, Some("https://accounts.google.com")] {
+        let end = come_back_from(none_other).await;
+        assert_eq!(parameter(&end, "success").as_deref(), Some("connected"));
+    }
+}
+
 #[tokio::test]
 async fn two_tabs_may_sign_in_at_once() {
     let daemon = TestDaemon::start().await;

@@ -32,6 +32,8 @@ pub struct Callback {
     pub state: Option<String>,
     pub code: Option<SecretString>,
     pub error: Option<String>,
+    /// Who says so (`iss`), if the provider tells.
+    pub issuer: Option<String>,
 }
 
 impl std::fmt::Debug for Callback {
@@ -54,6 +56,8 @@ pub struct Finished {
 enum Failure {
     #[error("the browser was told: {0}")]
     Told(CallbackError),
+    #[error("the redirect names another issuer than the provider that was asked")]
+    OtherIssuer,
     #[error("the code was not exchanged")]
     Exchange(#[source] ExchangeFailure),
     #[error("the account's calendars could not be read")]
@@ -76,7 +80,7 @@ impl Failure {
             Self::Told(error) => *error,
             Self::Exchange(failure) => failure.callback_error(),
             Self::Calendar(_) | Self::NoCalendar => CallbackError::CalendarAccessFailed,
-            Self::TooSlow => CallbackError::ProviderError,
+            Self::TooSlow | Self::OtherIssuer => CallbackError::ProviderError,
             Self::Unreadable(_) | Self::Store(_) | Self::Unsettled => CallbackError::ExchangeFailed,
         }
     }
@@ -177,6 +181,15 @@ impl ConnectFlow {
         if sign_in.expires_at <= self.clock.now() {
             return Err(Failure::Told(CallbackError::ExpiredState));
         }
+        let clients = self
+            .providers
+            .get(&sign_in.provider)
+            .ok_or(Failure::Told(CallbackError::ProviderError))?;
+        if let Some(issuer) = callback.issuer
+            && !clients.oauth.is_called(&issuer)
+        {
+            return Err(Failure::OtherIssuer);
+        }
         if let Some(error) = callback.error {
             return Err(Failure::Told(CallbackError::from_provider(&error)));
         }
@@ -187,10 +200,6 @@ impl ConnectFlow {
         if code.expose_secret().len() > MAX_CODE_LENGTH {
             return Err(Failure::Told(CallbackError::ExchangeFailed));
         }
-        let clients = self
-            .providers
-            .get(&sign_in.provider)
-            .ok_or(Failure::Told(CallbackError::ProviderError))?;
         let sealed = Sealed::from_stored(sign_in.sealed_verifier.clone());
         let opened = self.keys.open(&sealed, places::verifier(sign_in.id));
         let pkce = opened.map_err(Failure::Unreadable)?;

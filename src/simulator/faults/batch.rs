@@ -82,6 +82,7 @@ impl From<FaultEffect> for PartFault {
                 code,
                 retry_after,
             } => Self::Instead(status, code, retry_after),
+            FaultEffect::Echo { status } => Self::Instead(status, None, None),
             FaultEffect::AnswerLost | FaultEffect::ResetMidBody => Self::AnswerUnavailable,
             FaultEffect::Html
             | FaultEffect::Empty

@@ -119,6 +119,8 @@ pub enum FaultEffect {
         #[serde(default)]
         retry_after: Option<String>,
     },
+    /// An error whose texts repeat what was sent: address, headers and body. Not carried out.
+    Echo { status: u16 },
     /// No answer, ever. The call is not carried out.
     Hang,
     /// Sent on to the address it came to, method and body kept. The call is not carried out.

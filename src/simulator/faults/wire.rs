@@ -7,7 +7,7 @@ use futures::stream;
 use poem::{Body, Response};
 use serde_json::{Map, Value};
 
-use crate::simulator::message::Reply;
+use crate::simulator::message::{Call, Reply};
 
 use super::FaultEffect;
 
@@ -25,6 +25,7 @@ pub(crate) fn spoil(effect: Option<&FaultEffect>, reply: Reply) -> Response {
         None
         | Some(
             FaultEffect::Status { .. }
+            | FaultEffect::Echo { .. }
             | FaultEffect::Hang
             | FaultEffect::Redirect
             | FaultEffect::ResetBeforeAnswer
@@ -58,6 +59,38 @@ pub(crate) fn spoil(effect: Option<&FaultEffect>, reply: Reply) -> Response {
         Some(FaultEffect::Trickle { bytes, every_ms }) => trickle(&reply, *bytes, *every_ms),
     }
 }
+
+/// An error of the provider with the whole request in every text of it, and in a header.
+pub(crate) fn echo(error: Reply, call: &Call) -> Reply {
+    let sent = format!(
+        "{} {} {:?} {:?} {}",
+        call.method,
+        call.path,
+        call.query,
+        call.headers,
+        String::from_utf8_lossy(&call.body)
+    );
+    let mut body: Value = serde_json::from_slice(&error.body).unwrap_or_default();
+    for member in [
+        "/error/message",
+        "/error/errors/0/message",
+        "/error_description",
+    ] {
+        if let Some(text) = body.pointer_mut(member) {
+            *text = sent.as_str().into();
+        }
+    }
+    if let Some(members) = body.as_object_mut() {
+        members.insert("echo".to_owned(), sent.as_str().into());
+    }
+    let printable = sent.chars().filter(char::is_ascii_graphic);
+    let printable: String = printable.take(MOST_IN_A_HEADER).collect();
+    error
+        .with("x-echo", printable)
+        .with_body(body.to_string().into_bytes())
+}
+
+const MOST_IN_A_HEADER: usize = 4_000;
 
 const CHUNK: usize = 1 << 16;
 

@@ -11,6 +11,7 @@ use crate::simulator::world::World;
 
 use super::error::{self, Problem};
 
+pub(crate) const ISSUER: &str = "https://accounts.google.com";
 const PREFIX: &str = "https://www.googleapis.com/auth/";
 const SIGN_IN: [&str; 5] = [
     "openid",
@@ -130,7 +131,7 @@ fn access(world: &mut World, call: &Call, grant: &Grant, nonce: Option<&str>) ->
         && let Some(account) = world.accounts.get(&grant.account)
     {
         let claims = json!({
-            "iss": "https://accounts.google.com",
+            "iss": ISSUER,
             "aud": grant.client_id,
             "azp": grant.client_id,
             "sub": account.id,
