@@ -112,6 +112,7 @@ impl Housekeeper {
             }
         }
         let audit_events = self.forget_audit_events().await?;
+        store.cut_off_log().await?;
         if sign_ins + appointments + keys + jobs + audit_events > 0 {
             tracing::debug!(
                 sign_ins,

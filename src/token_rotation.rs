@@ -5,9 +5,11 @@ use crate::domain::{ConnectionId, Entropy};
 use crate::security::{Context, KeyRing, Sealed, Unreadable, places};
 use crate::store::{SealedTokens, Store, StoreError, StoredTokens};
 
-/// Rows read at once.
-const PAGE: u64 = 500;
-/// How often a row that keeps changing is tried; a refresh takes an hour to come around again.
+/// Rows read and stored at once: few transactions, for each waits its turn among the daemon's, and yet
+/// none for whose rows a worker waits long.
+const PAGE: u64 = 250;
+/// How often a row that keeps changing is tried (a refresh takes an hour to come around again), and a
+/// database that is busy.
 const TRIES: usize = 5;
 
 /// What a rotation did.
@@ -34,43 +36,51 @@ pub async fn rotate(
             return Ok(rotation);
         };
         after = Some(last.connection_id);
-        for stored in page {
-            rotate_one(store, keys, entropy, stored, &mut rotation).await?;
-        }
+        rotate_page(store, keys, entropy, page, &mut rotation).await?;
     }
 }
 
-async fn rotate_one(
+async fn rotate_page(
     store: &Store,
     keys: &KeyRing,
     entropy: &dyn Entropy,
-    mut stored: StoredTokens,
+    mut page: Vec<StoredTokens>,
     rotation: &mut Rotation,
 ) -> Result<(), StoreError> {
     for _ in 0..TRIES {
-        let id = stored.connection_id;
-        let resealed = match reseal(keys, entropy, &stored) {
-            Ok(Some(resealed)) => resealed,
-            Ok(None) => {
-                rotation.current += 1;
-                return Ok(());
+        let mut resealed = Vec::new();
+        for stored in page {
+            match reseal(keys, entropy, &stored) {
+                Ok(Some(anew)) => resealed.push((stored, anew)),
+                Ok(None) => rotation.current += 1,
+                Err(why) => rotation.unreadable.push((stored.connection_id, why)),
             }
-            Err(unreadable) => {
-                rotation.unreadable.push((id, unreadable));
-                return Ok(());
-            }
-        };
-        if store.reseal_tokens(&stored, &resealed).await? {
-            rotation.resealed += 1;
+        }
+        if resealed.is_empty() {
             return Ok(());
         }
-        match store.tokens(id).await? {
-            Some(changed) => stored = changed,
-            // Disconnected meanwhile: nothing is left to encrypt.
-            None => return Ok(()),
+        let others = patiently(store, &resealed).await?;
+        rotation.resealed += (resealed.len() - others.len()) as u64;
+        page = Vec::new();
+        for id in others {
+            // One that was disconnected meanwhile has nothing left to encrypt.
+            page.extend(store.tokens(id).await?);
         }
     }
     Ok(())
+}
+
+async fn patiently(
+    store: &Store,
+    resealed: &[(StoredTokens, SealedTokens)],
+) -> Result<Vec<ConnectionId>, StoreError> {
+    let mut tries = 1;
+    loop {
+        match store.reseal_tokens(resealed).await {
+            Err(error) if error.is_transient() && tries < TRIES => tries += 1,
+            ended => return ended,
+        }
+    }
 }
 
 /// `None` if both tokens are under the first key already.

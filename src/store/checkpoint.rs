@@ -5,10 +5,16 @@
 //! never catches up with a writer that goes on, and the log begins anew only once all of it was copied,
 //! so when the log has become long the writer copies the little that is left, between two
 //! transactions. A commit only does it itself should all this ever fall far behind.
+//!
+//! What is erased is overwritten in the database (`secure_delete`), but the log is a history: it is cut
+//! off every few minutes, so that nothing erased stays in it for longer.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 
+use super::open::BUSY_TIMEOUT;
+use super::patience::in_time;
+use super::{Store, StoreError};
 use sea_orm::{ConnectionTrait, DatabaseConnection, DbBackend, DbErr, Statement};
 use tokio::sync::Notify;
 use tokio_util::sync::{CancellationToken, DropGuard};
@@ -19,6 +25,35 @@ const TRANSACTIONS: u32 = 100;
 const LONG: i32 = 4_096;
 /// Pages of log at which a commit copies them back itself.
 pub(super) const LAST_RESORT_PAGES: u32 = 16_384;
+
+/// How long cutting off the log may wait for readers, while everyone who writes waits for it.
+const MOST_FOR_READERS_MS: u32 = 200;
+
+impl Store {
+    /// Copies all of SQLite's log back and cuts it off. While somebody reads for longer (a backup), it
+    /// is left for the next time.
+    pub async fn cut_off_log(&self) -> Result<(), StoreError> {
+        if !self.is_sqlite() {
+            return Ok(());
+        }
+        let usual = BUSY_TIMEOUT.as_millis();
+        in_time(async {
+            // One text, so that nobody else's transaction comes in between and gives up as early.
+            let pragmas = format!(
+                "PRAGMA busy_timeout = {MOST_FOR_READERS_MS}; PRAGMA wal_checkpoint(TRUNCATE); \
+                 PRAGMA busy_timeout = {usual}"
+            );
+            let cut = self.write.execute_unprepared(&pragmas).await;
+            if cut.is_err() {
+                let restore = format!("PRAGMA busy_timeout = {usual}");
+                self.write.execute_unprepared(&restore).await?;
+            }
+            cut?;
+            Ok(())
+        })
+        .await
+    }
+}
 
 /// Counts transactions and copies the log back after every so many.
 #[derive(Debug)]

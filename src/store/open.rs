@@ -22,7 +22,7 @@ use super::patience::in_time;
 use crate::failpoint::{self, Step};
 
 /// How long a statement waits for another process that writes to the same SQLite file.
-const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
+pub(super) const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
 /// How long a transaction waits for a connection of the pool before the caller is told to come back.
 const ACQUIRE_TIMEOUT: Duration = Duration::from_secs(5);
 /// What PostgreSQL is told once connected, for poolers in between refuse options at the start of a
@@ -338,6 +338,8 @@ fn sqlite(url: &SecretString, connections: u32) -> ConnectOptions {
                 // An answered change survives a power cut, not only a crash.
                 .synchronous(SqliteSynchronous::Full)
                 .busy_timeout(BUSY_TIMEOUT)
+                // What is erased or wiped is overwritten, and not only let go, free pages included.
+                .pragma("secure_delete", "ON")
                 .foreign_keys(true)
         });
     options

@@ -82,27 +82,36 @@ impl Store {
         .await
     }
 
-    /// Stores the same tokens under another key, while a daemon may be refreshing them; answers
-    /// whether they were still the same. The version stays: the tokens did not change.
+    /// Stores the same tokens under another key, while a daemon may be refreshing them; answers those
+    /// that were no longer the same. The version stays: the tokens did not change.
+    ///
+    /// All in one transaction: beside a busy daemon each one waits for SQLite's one writer.
     pub async fn reseal_tokens(
         &self,
-        stored: &StoredTokens,
-        resealed: &SealedTokens,
-    ) -> Result<bool, StoreError> {
-        let changed = Sql::on(&self.write)
-            .text("UPDATE coach_calendar_connections SET access_token = ")
-            .value(resealed.access.as_str())
-            .text(", refresh_token = ")
-            .value(resealed.refresh.as_str())
-            .text(" WHERE id = ")
-            .value(stored.connection_id)
-            .text(" AND access_token = ")
-            .value(stored.sealed.access.as_str())
-            .text(" AND refresh_token = ")
-            .value(stored.sealed.refresh.as_str())
-            .execute(&self.write)
-            .await?;
-        Ok(changed == 1)
+        resealed: &[(StoredTokens, SealedTokens)],
+    ) -> Result<Vec<ConnectionId>, StoreError> {
+        let tx = self.begin().await?;
+        let mut others = Vec::new();
+        for (stored, resealed) in resealed {
+            let changed = Sql::on(&tx)
+                .text("UPDATE coach_calendar_connections SET access_token = ")
+                .value(resealed.access.as_str())
+                .text(", refresh_token = ")
+                .value(resealed.refresh.as_str())
+                .text(" WHERE id = ")
+                .value(stored.connection_id)
+                .text(" AND access_token = ")
+                .value(stored.sealed.access.as_str())
+                .text(" AND refresh_token = ")
+                .value(stored.sealed.refresh.as_str())
+                .execute(&tx)
+                .await?;
+            if changed != 1 {
+                others.push(stored.connection_id);
+            }
+        }
+        tx.commit().await?;
+        Ok(others)
     }
 
     /// Connections that hold tokens, in order of id, after `after`.

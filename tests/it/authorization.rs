@@ -181,6 +181,87 @@ async fn every_operation_is_open_to_those_who_may_and_to_nobody_else() {
     );
 }
 
+/// Ids that lie elsewhere than in the path: in a body, in a page's cursor, under a key.
+#[tokio::test]
+async fn ids_in_bodies_cursors_and_keys_open_nothing_of_anothers() {
+    let daemon = TestDaemon::start().await;
+    let (one, other) = (World::make(&daemon).await, World::make(&daemon).await);
+    let (own, theirs) = (daemon.coach(one.coach), daemon.coach(other.coach));
+    let sync = format!("connections/{}/sync", one.connection);
+    for caller in [&own, &daemon.service(), &daemon.admin()] {
+        let unknown = json!({"appointment_id": Uuid::new_v4()});
+        let unknown = caller.post(&sync, Some(&unknown)).await;
+        let foreign = json!({"appointment_id": other.session.id});
+        let foreign = caller.post(&sync, Some(&foreign)).await;
+        assert_eq!(told(&foreign), told(&unknown));
+        assert_eq!(foreign.problem(404), "appointment_not_found");
+    }
+    let mine = json!({"appointment_id": one.session.id});
+    own.post(&sync, Some(&mine)).await.expect(202);
+
+    // A page's cursor says where, not whose.
+    for world in [&one, &other] {
+        let more = Session::tomorrow(world.coach, daemon.now());
+        daemon.service().report(&more).await;
+    }
+    let list = |coach: Uuid, more: &str| format!("appointments?coach_id={coach}&limit=1{more}");
+    let page = theirs.get(&list(other.coach, "")).await.expect(200);
+    let cursor = page["next_cursor"].as_str().expect("more than one");
+    let more = format!("&cursor={cursor}");
+    let page = own.get(&list(one.coach, &more)).await;
+    assert!(
+        !page.text.contains(&other.coach.to_string()),
+        "{}",
+        page.text
+    );
+    let refused = own.get(&list(other.coach, &more)).await;
+    assert_eq!(refused.problem(403), "forbidden");
+
+    // A key is its caller's: under the same one another hears nothing of the answer.
+    let key = [("idempotency-key", "the-same")];
+    let sent = own.send_with(Method::POST, &sync, &key, None).await;
+    sent.expect(202);
+    let stolen = theirs.send_with(Method::POST, &sync, &key, None).await;
+    assert_eq!(stolen.problem(404), "connection_not_found");
+
+    // What a coach may not report, a body with the coach's own id does not allow either.
+    let own_one = Session::tomorrow(one.coach, daemon.now());
+    let path = format!("appointments/{}", own_one.id);
+    assert_eq!(
+        own.put(&path, &own_one.body()).await.problem(403),
+        "forbidden"
+    );
+    let batch = json!({"appointments": [own_one.item()]});
+    let refused = own.post("appointments/batch", Some(&batch)).await;
+    assert_eq!(refused.problem(403), "forbidden");
+}
+
+#[tokio::test]
+async fn an_appointment_that_changes_hands_is_its_new_coachs_alone() {
+    let daemon = TestDaemon::start().await;
+    let (before, after) = (World::make(&daemon).await, World::make(&daemon).await);
+    let session = Session {
+        coach: after.coach,
+        ..before.session.clone()
+    };
+    daemon.service().report(&session).await;
+    let path = format!("appointments/{}", session.id);
+    let gone = daemon.coach(before.coach).get(&path).await;
+    assert_eq!(gone.problem(404), "appointment_not_found");
+    let list = format!("appointments?coach_id={}", before.coach);
+    let list = daemon.coach(before.coach).get(&list).await.expect(200);
+    assert_eq!(list["appointments"], json!([]));
+    let seen = daemon.coach(after.coach).get(&path).await;
+    assert!(
+        !seen.text.contains(&before.connection.to_string()),
+        "{}",
+        seen.text
+    );
+    let standings = seen.expect(200)["connections"].clone();
+    assert_eq!(standings[0]["connection_id"], json!(after.connection));
+    assert_eq!(standings.as_array().map(Vec::len), Some(1));
+}
+
 /// All of a problem but the id of its request.
 fn told(reply: &Reply) -> Value {
     let mut problem = reply.json();

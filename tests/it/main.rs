@@ -3,6 +3,7 @@
 //! `TEST_DATABASE` is `sqlite` or `postgres`; `tests/run` runs both.
 
 mod actors;
+mod api_tokens;
 mod audit;
 mod authorization;
 mod backfill;
@@ -13,9 +14,12 @@ mod crash;
 mod create_move_cancel;
 mod disconnect;
 mod faults;
+mod headers;
 mod idempotency;
 mod intake;
 mod isolation;
+mod key_rotation;
+mod leaks;
 mod migrations;
 mod model;
 mod outage;

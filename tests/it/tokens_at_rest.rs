@@ -1,11 +1,10 @@
 //! No token lies about in plain text, and keys are exchanged while the daemon serves.
 
-use std::process::{Command, Stdio};
-
 use calendar_integration::domain::ProviderKind;
 use chrono::TimeDelta;
 use uuid::Uuid;
 
+use crate::key_rotation::rotate;
 use crate::support::{COACH_EMAIL, Session, Setup, TestDaemon, TestDatabase, eventually};
 
 const OLD_KEY: &str = "k1:AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8=";
@@ -65,17 +64,7 @@ async fn keys_are_exchanged_while_the_daemon_serves() {
     let both = format!("{NEW_KEY},{OLD_KEY}");
     daemon.start_with(&[("TOKEN_ENCRYPTION_KEYS", &both)]).await;
 
-    let mut rotate = Command::new(env!("CARGO_BIN_EXE_calendar-integration"));
-    rotate
-        .args(["keys", "rotate"])
-        .env_clear()
-        .env("DATABASE_URL", daemon.database.url())
-        .env("TOKEN_ENCRYPTION_KEYS", &both)
-        .stdin(Stdio::null());
-    let rotated = tokio::task::spawn_blocking(move || rotate.output())
-        .await
-        .expect("no panic")
-        .expect("it runs");
+    let rotated = rotate(&daemon, &both).await;
     let told = String::from_utf8_lossy(&rotated.stdout).into_owned();
     let trouble = String::from_utf8_lossy(&rotated.stderr).into_owned();
     assert!(rotated.status.success(), "{told}{trouble}");

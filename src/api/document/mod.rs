@@ -2,12 +2,14 @@
 
 mod complete;
 
+use data_encoding::BASE64;
 use poem::endpoint::make_sync;
 use poem::http::header::CONTENT_SECURITY_POLICY;
 use poem::web::Html;
 use poem::{Endpoint, IntoResponse, Response};
 use poem_openapi::{ContactObject, LicenseObject, OpenApiService, Tags};
 use serde_json::Value;
+use sha2::{Digest, Sha256};
 
 use self::complete::complete;
 use super::appointments::AppointmentsApi;
@@ -114,17 +116,36 @@ fn endpoint(content_type: &'static str, document: String) -> impl Endpoint + 'st
     })
 }
 
-/// Swagger UI, with all it needs inside the page. Its scripts are inline and all ours; it may call
-/// this server and load nothing else.
-const PAGE_POLICY: &str = "default-src 'none'; script-src 'unsafe-inline'; \
-     style-src 'unsafe-inline'; img-src 'self' data:; connect-src 'self'; base-uri 'none'; \
-     form-action 'none'; frame-ancestors 'none'";
+/// Swagger UI, with all it needs inside the page: its own scripts run, each known by its hash, and no
+/// other. It may call this server and load nothing else. Its styles are set by its scripts, too.
+fn page_policy(html: &str) -> String {
+    let scripts = scripts(html).map(|script| {
+        let hash = BASE64.encode(&Sha256::digest(script.as_bytes()));
+        format!("'sha256-{hash}'")
+    });
+    let scripts = scripts.collect::<Vec<_>>().join(" ");
+    format!(
+        "default-src 'none'; script-src {scripts}; style-src 'unsafe-inline'; \
+         img-src 'self' data:; connect-src 'self'; base-uri 'none'; form-action 'none'; \
+         frame-ancestors 'none'"
+    )
+}
+
+/// What is between the tags, as a browser reads it.
+fn scripts(html: &str) -> impl Iterator<Item = &str> {
+    html.split("<script").skip(1).filter_map(|rest| {
+        let (_, rest) = rest.split_once('>')?;
+        rest.split_once("</script").map(|(script, _)| script)
+    })
+}
 
 pub(super) fn page_endpoint(api: &OpenApiService<Apis, ()>) -> impl Endpoint + 'static {
-    let html = api.swagger_ui_html();
+    // A browser hashes what it has read, with line ends of one kind.
+    let html = api.swagger_ui_html().replace("\r\n", "\n");
+    let policy = page_policy(&html);
     make_sync(move |_| {
         Html(html.clone())
-            .with_header(CONTENT_SECURITY_POLICY, PAGE_POLICY)
+            .with_header(CONTENT_SECURITY_POLICY, policy.as_str())
             .into_response()
     })
 }
@@ -149,6 +170,21 @@ mod tests {
             committed == document,
             "openapi/calendar-integration.json is out of date: run the tests with UPDATE_OPENAPI=1"
         );
+    }
+
+    #[test]
+    fn the_page_runs_the_scripts_it_came_with_and_no_other() {
+        let html = service().swagger_ui_html();
+        assert_eq!(scripts(&html).count(), 2);
+        assert!(scripts(&html).all(|script| script.len() > 300));
+        let policy = page_policy(&html);
+        let (_, allowed) = policy.split_once("script-src ").expect("a list");
+        let (allowed, _) = allowed.split_once(';').expect("an end");
+        assert_eq!(allowed.matches("'sha256-").count(), 2);
+        assert!(!allowed.contains("unsafe"), "{allowed}");
+        let known = page_policy("<p><script>alert(1)</script>");
+        // openssl dgst -sha256 -binary | base64
+        assert!(known.contains("'sha256-bhHHL3z2vDgxUt0W3dWQOrprscmda2Y5pLsLg4GF+pI='"));
     }
 
     #[test]

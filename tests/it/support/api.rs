@@ -123,6 +123,28 @@ impl Api {
         Some(answer.ok()?.status().as_u16())
     }
 
+    /// The answer, if there is one at all.
+    pub(crate) async fn try_put(&self, path: &str, body: &Value) -> Option<Reply> {
+        Reply::try_read(self.request(Method::PUT, path).json(body)).await
+    }
+
+    /// The answer, if there is one at all.
+    pub(crate) async fn try_get(&self, path: &str) -> Option<Reply> {
+        Reply::try_read(self.request(Method::GET, path)).await
+    }
+
+    /// Sends a body of any kind.
+    pub(crate) async fn send_text(
+        &self,
+        method: Method,
+        path: &str,
+        kind: &str,
+        body: String,
+    ) -> Reply {
+        let request = self.request(method, path).header("content-type", kind);
+        Reply::read(request.body(body)).await
+    }
+
     pub(crate) fn token(&self) -> &str {
         self.token.as_deref().unwrap_or_default()
     }
@@ -198,12 +220,16 @@ impl Api {
 
 impl Reply {
     pub(super) async fn read(request: RequestBuilder) -> Self {
-        let answer = request.send().await.expect("an answer");
-        Self {
+        Self::try_read(request).await.expect("an answer")
+    }
+
+    async fn try_read(request: RequestBuilder) -> Option<Self> {
+        let answer = request.send().await.ok()?;
+        Some(Self {
             status: answer.status().as_u16(),
             headers: answer.headers().clone(),
-            text: answer.text().await.expect("a body"),
-        }
+            text: answer.text().await.ok()?,
+        })
     }
 }
 

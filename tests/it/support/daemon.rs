@@ -311,6 +311,11 @@ impl TestDaemon {
         self.start_again().await;
     }
 
+    pub(crate) async fn restart_with(&mut self, settings: &[(&'static str, &str)]) {
+        self.stop().await;
+        self.start_with(settings).await;
+    }
+
     /// Another daemon on the same database, with settings changed, on a host with its own clock.
     pub(crate) async fn node_with(
         &self,
@@ -382,7 +387,7 @@ impl TestDaemon {
         self.api_at(self.url(), caller)
     }
 
-    fn api_at(&self, daemon: Url, caller: Option<Caller>) -> Api {
+    pub(super) fn api_at(&self, daemon: Url, caller: Option<Caller>) -> Api {
         let signer = Signer::new(&JWT_SECRET.into(), Realm::default());
         let lifetime = Duration::from_secs(100 * 24 * 3600);
         let token = caller.map(|caller| {

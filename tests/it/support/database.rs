@@ -89,6 +89,52 @@ impl TestDatabase {
             .collect()
     }
 
+    /// Every row of every table as text, under the name of its table.
+    pub(crate) async fn rows(&self) -> Vec<(String, String)> {
+        let mut rows = Vec::new();
+        for table in self.texts(tables(), 0).await {
+            let query = match self {
+                Self::Postgres { .. } => format!("SELECT row_of::text FROM \"{table}\" row_of"),
+                Self::Sqlite(_) => {
+                    let columns = self.columns(&table).await;
+                    let quoted = columns.iter().map(|name| format!("quote(\"{name}\")"));
+                    let row = quoted.collect::<Vec<_>>().join(" || ' ' || ");
+                    format!("SELECT {row} FROM \"{table}\"")
+                }
+            };
+            let texts = self.texts(&query, 0).await;
+            rows.extend(texts.into_iter().map(|row| (table.clone(), row)));
+        }
+        rows
+    }
+
+    /// The names of a table's columns.
+    pub(crate) async fn columns(&self, table: &str) -> Vec<String> {
+        let query = match self {
+            Self::Postgres { .. } => format!(
+                "SELECT column_name::text FROM information_schema.columns \
+                 WHERE table_schema = 'public' AND table_name = '{table}'"
+            ),
+            Self::Sqlite(_) => format!("SELECT name FROM pragma_table_info('{table}')"),
+        };
+        self.texts(&query, 0).await
+    }
+
+    /// What lies in its directory, by file name; nothing for a server.
+    pub(crate) fn files(&self) -> Vec<(String, Vec<u8>)> {
+        let Self::Sqlite(directory) = self else {
+            return Vec::new();
+        };
+        let entries = std::fs::read_dir(directory.path()).expect("a directory");
+        let files = entries.map(|entry| {
+            let path = entry.expect("an entry").path();
+            let name = path.file_name().expect("a name");
+            let content = std::fs::read(&path).expect("a file");
+            (name.to_string_lossy().into_owned(), content)
+        });
+        files.collect()
+    }
+
     /// Its name on the server.
     pub(crate) fn name(&self) -> &str {
         match self {
@@ -119,6 +165,14 @@ impl TestDatabase {
     /// Statements beside the daemon's own.
     pub(crate) async fn run(&self, statements: &str) {
         command(&self.url(), statements).await;
+    }
+}
+
+fn tables() -> &'static str {
+    if is_postgres() {
+        "SELECT table_name::text FROM information_schema.tables WHERE table_schema = 'public'"
+    } else {
+        "SELECT name FROM sqlite_schema WHERE type = 'table'"
     }
 }
 

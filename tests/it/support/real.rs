@@ -2,19 +2,25 @@
 
 use std::io::{BufRead, BufReader};
 use std::process::{Child, ChildStderr, Command, Stdio};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
+use calendar_integration::domain::CoachId;
+use calendar_integration::security::api_token::{Caller, Role};
 use rustix::process::{Pid, Resource, Rlimit, Signal, getrlimit, kill_process, prlimit};
 use tokio::sync::oneshot;
 use url::Url;
+use uuid::Uuid;
 
-use super::{Api, TestDaemon, eventually};
+use super::{Api, TestDaemon, eventually, until};
 
 /// Killed when dropped.
 #[derive(Debug)]
 pub(crate) struct RealDaemon {
     child: Child,
     url: Url,
+    /// What it wrote to standard error so far.
+    said: Arc<Mutex<String>>,
 }
 
 impl RealDaemon {
@@ -36,11 +42,13 @@ impl RealDaemon {
                 .stdout(Stdio::null())
                 .stderr(Stdio::piped());
             let mut child = command.spawn().expect("it starts");
-            let address = served_address(child.stderr.take().expect("piped"));
+            let said = Arc::default();
+            let address = served_address(child.stderr.take().expect("piped"), Arc::clone(&said));
             // Dropped, and so reaped, if the process ended without having served.
             let ended = Self {
                 child,
                 url: Url::parse("http://127.0.0.1:9").expect("a URL"),
+                said,
             };
             let url = format!("http://{}", address.await.ok()?);
             let url = Url::parse(&url).expect("a URL");
@@ -70,6 +78,19 @@ impl RealDaemon {
             http,
             ..like.service_at(self.url.clone())
         }
+    }
+
+    pub(crate) fn coach(&self, like: &TestDaemon, id: Uuid) -> Api {
+        like.api_at(self.url.clone(), Some(Caller::Coach(CoachId(id))))
+    }
+
+    pub(crate) fn admin(&self, like: &TestDaemon) -> Api {
+        let caller = Caller::new(Role::Admin, "operator").expect("a caller");
+        like.api_at(self.url.clone(), Some(caller))
+    }
+
+    pub(crate) fn nobody(&self, like: &TestDaemon) -> Api {
+        like.api_at(self.url.clone(), None)
     }
 
     pub(crate) fn signal(&self, signal: Signal) {
@@ -110,12 +131,24 @@ impl RealDaemon {
     }
 
     /// Ends it as SIGTERM does, and waits for that.
-    pub(crate) async fn stop(mut self) {
+    pub(crate) async fn stop(self) {
         self.signal(Signal::TERM);
+        self.last_words().await;
+    }
+
+    /// Waits for its end; all that it wrote to standard error.
+    pub(crate) async fn last_words(mut self) -> String {
         eventually("the process ended", async || {
             (!self.is_running()).then_some(())
         })
         .await;
+        // Whoever reads it lets go of it at its end.
+        until("all it said was read", || {
+            Arc::strong_count(&self.said) == 1
+        })
+        .await;
+        let mut said = self.said.lock().unwrap_or_else(PoisonError::into_inner);
+        std::mem::take(&mut *said)
     }
 }
 
@@ -127,13 +160,21 @@ impl Drop for RealDaemon {
     }
 }
 
-/// The address in the line that says so; an error if the process ends without.
-fn served_address(log: ChildStderr) -> oneshot::Receiver<String> {
+/// The address in the line that says so; an error if the process ends without. All it says is kept.
+fn served_address(log: ChildStderr, said: Arc<Mutex<String>>) -> oneshot::Receiver<String> {
     let (say, address) = oneshot::channel();
     let mut say = Some(say);
     // Reads to the end, so that the process can always write.
     std::thread::spawn(move || {
         for line in BufReader::new(log).lines().map_while(Result::ok) {
+            {
+                let mut said = said.lock().unwrap_or_else(PoisonError::into_inner);
+                said.push_str(&line);
+                said.push('\n');
+            }
+            if say.is_none() {
+                continue;
+            }
             let line: serde_json::Value = serde_json::from_str(&line).unwrap_or_default();
             if let Some(address) = line["address"].as_str()
                 && let Some(say) = say.take()

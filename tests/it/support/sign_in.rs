@@ -1,6 +1,7 @@
 //! A coach's browser: begins a sign-in, agrees on the consent page, and comes back.
 
-use calendar_integration::domain::ProviderKind;
+use calendar_integration::domain::{CoachId, ProviderKind};
+use calendar_integration::security::api_token::Caller;
 use reqwest::{Method, RequestBuilder};
 use url::Url;
 use uuid::Uuid;
@@ -19,21 +20,37 @@ pub(crate) enum Consent {
 /// A browser with its cookies.
 pub(crate) struct Browser<'a> {
     daemon: &'a TestDaemon,
+    /// Where the daemon is.
+    url: Url,
     cookie: Option<String>,
 }
 
 impl<'a> Browser<'a> {
     pub(crate) fn new(daemon: &'a TestDaemon) -> Self {
+        Self::at(daemon, daemon.url())
+    }
+
+    /// One that visits another process with the settings of `daemon`.
+    pub(crate) fn at(daemon: &'a TestDaemon, url: Url) -> Self {
         Self {
             daemon,
+            url,
             cookie: None,
         }
+    }
+
+    /// The value of its cookie.
+    pub(crate) fn cookie(&self) -> Option<&str> {
+        let (_, value) = self.cookie.as_deref()?.split_once('=')?;
+        Some(value)
     }
 
     /// Asks for a sign-in as this coach; answers the address of the consent page.
     pub(crate) async fn begin(&mut self, provider: ProviderKind, coach: Uuid, more: &str) -> Url {
         let path = format!("connect/{provider}/{coach}?{more}");
-        let request = self.daemon.coach(coach).request(Method::GET, &path);
+        let caller = Some(Caller::Coach(CoachId(coach)));
+        let api = self.daemon.api_at(self.url.clone(), caller);
+        let request = api.request(Method::GET, &path);
         let reply = Reply::read(self.with_cookie(request)).await;
         self.keep_cookie(&reply);
         let address = match reply.status {
@@ -73,7 +90,7 @@ impl<'a> Browser<'a> {
     pub(crate) async fn come_back(&self, callback: &Url) -> Url {
         let rest = callback.as_str().strip_prefix(PUBLIC_URL);
         let path = rest.expect("the provider sends the browser to our public address");
-        let here = self.daemon.url().join(path).expect("a path");
+        let here = self.url.join(path).expect("a path");
         let request = self.daemon.http.get(here);
         let reply = Reply::read(self.with_cookie(request)).await;
         assert_eq!(reply.status, 303, "{}", reply.text);
