@@ -5,7 +5,7 @@ use crate::domain::{ConnectionId, Entropy};
 use crate::security::{Context, KeyRing, Sealed, Unreadable, places};
 use crate::store::{SealedTokens, Store, StoreError, StoredTokens};
 
-/// Rows read and stored at once: few transactions, for each waits its turn among the daemon's, and yet
+/// Rows read and stored at once: few statements, for each waits its turn among the daemon's, and yet
 /// none for whose rows a worker waits long.
 const PAGE: u64 = 250;
 /// How often a row that keeps changing is tried (a refresh takes an hour to come around again), and a

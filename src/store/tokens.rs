@@ -2,7 +2,9 @@
 //!
 //! Sealing and opening belong to `security`; here a token is text that nobody can read.
 
-use sea_orm::{ColumnTrait, EntityTrait, QueryFilter, QueryOrder, QuerySelect};
+use std::collections::HashSet;
+
+use sea_orm::{ColumnTrait, ConnectionTrait, EntityTrait, QueryFilter, QueryOrder, QuerySelect};
 
 use super::entity::connection;
 use super::patience::in_time;
@@ -85,33 +87,40 @@ impl Store {
     /// Stores the same tokens under another key, while a daemon may be refreshing them; answers those
     /// that were no longer the same. The version stays: the tokens did not change.
     ///
-    /// All in one transaction: beside a busy daemon each one waits for SQLite's one writer.
+    /// All in one statement: beside a busy daemon each one waits for SQLite's one writer.
     pub async fn reseal_tokens(
         &self,
         resealed: &[(StoredTokens, SealedTokens)],
     ) -> Result<Vec<ConnectionId>, StoreError> {
-        let tx = self.begin().await?;
-        let mut others = Vec::new();
-        for (stored, resealed) in resealed {
-            let changed = Sql::on(&tx)
-                .text("UPDATE coach_calendar_connections SET access_token = ")
+        let mut sql = Sql::on(&self.write).text(
+            "UPDATE coach_calendar_connections \
+             SET access_token = anew.column1, refresh_token = anew.column2 FROM (VALUES ",
+        );
+        for (position, (stored, resealed)) in resealed.iter().enumerate() {
+            sql = sql
+                .text(if position > 0 { ", (" } else { "(" })
                 .value(resealed.access.as_str())
-                .text(", refresh_token = ")
+                .text(", ")
                 .value(resealed.refresh.as_str())
-                .text(" WHERE id = ")
+                .text(", ")
                 .value(stored.connection_id)
-                .text(" AND access_token = ")
+                .text(", ")
                 .value(stored.sealed.access.as_str())
-                .text(" AND refresh_token = ")
+                .text(", ")
                 .value(stored.sealed.refresh.as_str())
-                .execute(&tx)
-                .await?;
-            if changed != 1 {
-                others.push(stored.connection_id);
-            }
+                .text(")");
         }
-        tx.commit().await?;
-        Ok(others)
+        let statement = sql
+            .text(
+                ") AS anew WHERE id = anew.column3 AND access_token = anew.column4 \
+                 AND refresh_token = anew.column5 RETURNING id",
+            )
+            .build();
+        let rows = self.write.query_all_raw(statement).await?;
+        let changed = rows.iter().map(|row| row.try_get("", "id"));
+        let changed = changed.collect::<Result<HashSet<ConnectionId>, _>>()?;
+        let asked = resealed.iter().map(|(stored, _)| stored.connection_id);
+        Ok(asked.filter(|id| !changed.contains(id)).collect())
     }
 
     /// Connections that hold tokens, in order of id, after `after`.

@@ -25,6 +25,7 @@ mod model;
 mod outage;
 mod planted;
 mod privacy;
+mod quoted;
 mod rate_limits;
 mod refresh_and_reauth;
 mod request_limits;
