@@ -31,7 +31,7 @@ mod view;
 
 use std::sync::Arc;
 
-use poem::{Endpoint, IntoEndpoint, Response, Route};
+use poem::{Endpoint, IntoEndpoint, Response, Route, get};
 
 pub use document::document;
 pub use edge::RequestLimits;
@@ -74,9 +74,9 @@ impl std::fmt::Debug for ApiState {
 pub fn service(state: ApiState, pages: Route) -> impl Endpoint<Output = Response> + 'static {
     let api = document::service();
     let routes = pages
-        .at("/openapi.json", document::json_endpoint())
-        .at("/openapi.yaml", document::yaml_endpoint())
-        .at("/docs", document::page_endpoint(&api))
+        .at("/openapi.json", get(document::json_endpoint()))
+        .at("/openapi.yaml", get(document::yaml_endpoint()))
+        .at("/docs", get(document::page_endpoint(&api)))
         .nest("/", api.into_endpoint());
-    edge::Edge::new(routes, Arc::new(state))
+    edge::Edge::new(routes, Arc::new(state), &document())
 }

@@ -5,6 +5,7 @@
 //! query string and no body is logged:
 //! they hold codes, states and client details.
 
+mod allow;
 mod cors;
 mod headers;
 mod limits;
@@ -15,11 +16,13 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use futures::FutureExt;
-use poem::http::Method;
+use poem::http::header::ALLOW;
+use poem::http::{Method, StatusCode};
 use poem::{Endpoint, IntoResponse, PathPattern, Request, Response};
 use poem_openapi::OperationId;
 use tracing::Instrument;
 
+use self::allow::Allow;
 use self::cors::Cors;
 pub(super) use self::limits::Address;
 pub use self::limits::RequestLimits;
@@ -35,12 +38,18 @@ pub(super) struct Edge<E> {
     inner: E,
     state: Arc<ApiState>,
     cors: Cors,
+    allow: Allow,
 }
 
 impl<E> Edge<E> {
-    pub(super) fn new(inner: E, state: Arc<ApiState>) -> Self {
-        let cors = Cors::new(&state.web.allowed_origins());
-        Self { inner, state, cors }
+    /// `document` is the one of the operations behind it.
+    pub(super) fn new(inner: E, state: Arc<ApiState>, document: &str) -> Self {
+        Self {
+            inner,
+            cors: Cors::new(&state.web.allowed_origins()),
+            allow: Allow::of_document(document),
+            state,
+        }
     }
 }
 
@@ -106,6 +115,10 @@ impl<E: Endpoint> Edge<E> {
         let pattern = error.data::<PathPattern>().cloned();
         let operation = error.data::<OperationId>().map(|id| OperationId(id.0));
         let mut response = refused(problem_of(error), id);
+        if response.status() == StatusCode::METHOD_NOT_ALLOWED {
+            let allowed = self.allow.at(pattern.as_ref());
+            response.headers_mut().insert(ALLOW, allowed);
+        }
         if let Some(pattern) = pattern {
             response.set_data(pattern);
         }

@@ -37,6 +37,27 @@ async fn every_failure_is_a_problem_with_the_request_id() {
 }
 
 #[tokio::test]
+async fn a_method_that_an_address_does_not_know_is_answered_with_those_it_knows() {
+    let bench = Bench::start().await;
+    let document: Value = serde_json::from_str(&crate::api::document()).expect("JSON");
+    let paths = document["paths"].as_object().expect("paths");
+    let mut cases: Vec<_> = ["/docs", "/openapi.json", "/openapi.yaml"]
+        .map(|page| (page.to_owned(), "GET, HEAD".to_owned()))
+        .into();
+    for (path, operations) in paths {
+        let methods = operations.as_object().expect("operations").keys();
+        let methods: Vec<_> = methods.map(|name| name.to_ascii_uppercase()).collect();
+        let methods = methods.join(", ").replace("GET", "GET, HEAD");
+        cases.push((path.replace(['{', '}'], ""), methods));
+    }
+    for (path, methods) in cases {
+        let response = bench.client.patch(&path).send().await;
+        response.assert_status(StatusCode::METHOD_NOT_ALLOWED);
+        response.assert_header("allow", &methods);
+    }
+}
+
+#[tokio::test]
 async fn nobody_gets_in_without_a_believable_token() {
     let bench = Bench::start().await;
     let path = format!("{BASE_PATH}/connections/{}", coach(1));
