@@ -1,6 +1,6 @@
 //! Where a page ended, as a word that clients hand back and need not understand.
 
-use chrono::DateTime;
+use chrono::{DateTime, Datelike};
 use data_encoding::BASE64URL_NOPAD;
 use uuid::Uuid;
 
@@ -27,12 +27,15 @@ fn decode(text: &str) -> Option<(Timestamp, Uuid)> {
     let bytes = BASE64URL_NOPAD.decode(text.as_bytes()).ok()?;
     let (at, id) = bytes.split_at_checked(8)?;
     let at = DateTime::from_timestamp_micros(i64::from_be_bytes(at.try_into().ok()?))?;
+    // No row has another year, for RFC 3339 has none; PostgreSQL could not even ask for some.
+    (0..=9999).contains(&at.year()).then_some(())?;
     Some((at, Uuid::from_slice(id).ok()?))
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use chrono::{TimeZone, Utc};
 
     #[test]
     fn a_cursor_leads_back_to_its_place_and_nothing_else_is_one() {
@@ -50,5 +53,10 @@ mod tests {
         }
         let far = BASE64URL_NOPAD.encode(&[0x7f; BYTES]);
         assert!(read(&far).is_err());
+        for year in [-4800, 10_000] {
+            let other = Utc.with_ymd_and_hms(year, 1, 1, 0, 0, 0).single();
+            let other = write(other.expect("an instant"), id);
+            assert!(read(&other).is_err(), "{year}");
+        }
     }
 }
