@@ -9,8 +9,8 @@ use std::fmt;
 use poem::http::HeaderValue;
 use poem::{Request, RequestBody};
 use poem_openapi::payload::Json;
-use poem_openapi::registry::{MetaParamIn, MetaSchemaRef};
-use poem_openapi::types::{ToJSON, Type};
+use poem_openapi::registry::{MetaParamIn, MetaSchema, MetaSchemaRef};
+use poem_openapi::types::ToJSON;
 use poem_openapi::{ApiExtractor, ApiExtractorType, ApiResponse, ExtractParamOptions};
 use sha2::{Digest, Sha256};
 
@@ -113,6 +113,9 @@ struct SentTag {
     opaque: Vec<u8>,
 }
 
+/// What clients are told to send. What is read is a little more: bytes beyond ASCII, empty items.
+const PATTERN: &str = r#"^(\*|(W/)?"[!#-~]*"( *, *(W/)?"[!#-~]*")*)$"#;
+
 /// Read here because the `headers` crate passes over what is no tag: a change that was to be made on a
 /// condition would then be refused as outdated, and nobody would find out why.
 fn parse(text: &[u8]) -> Option<Tags> {
@@ -166,7 +169,10 @@ impl<'a> ApiExtractor<'a> for Condition {
     }
 
     fn param_schema_ref() -> Option<MetaSchemaRef> {
-        Some(String::schema_ref())
+        Some(MetaSchemaRef::Inline(Box::new(MetaSchema {
+            pattern: Some(PATTERN.to_owned()),
+            ..MetaSchema::new("string")
+        })))
     }
 
     async fn from_request(

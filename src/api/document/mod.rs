@@ -188,6 +188,38 @@ mod tests {
     }
 
     #[test]
+    fn nothing_is_nullable_beside_a_reference() {
+        // openapi-python-client would take the null for one of what is referred to.
+        let document: Value = serde_json::from_str(&document()).expect("JSON");
+        let current = &document["components"]["schemas"]["SyncStatus"]["properties"]["current"];
+        assert_eq!(current["nullable"], true);
+        assert!(current["properties"]["total"].is_object());
+        assert!(document["components"]["schemas"]["SyncProgress"].is_null());
+    }
+
+    #[test]
+    fn bodies_are_closed_and_answers_open() {
+        let document: Value = serde_json::from_str(&document()).expect("JSON");
+        let schemas = document["components"]["schemas"].as_object();
+        let schemas = schemas.expect("schemas").iter();
+        let closed: Vec<_> = schemas
+            .filter(|(_, schema)| schema["additionalProperties"] == false)
+            .map(|(name, _)| name.as_str())
+            .collect();
+        for (name, is_sent) in [
+            ("AppointmentBatch", true),
+            ("BatchAppointmentReport", true),
+            ("ClientReport", true),
+            ("ConnectionSettings", true),
+            ("Appointment", false),
+            ("Client", false),
+            ("Problem", false),
+        ] {
+            assert_eq!(closed.contains(&name), is_sent, "{name}");
+        }
+    }
+
+    #[test]
     fn every_operation_has_an_id_a_summary_and_documented_problems() {
         let document: Value = serde_json::from_str(&document()).expect("JSON");
         let paths = document["paths"].as_object().expect("paths");

@@ -38,9 +38,17 @@ impl From<ReportedStatus> for AppointmentStatus {
     }
 }
 
+/// Whom the coach meets, as reported.
+#[derive(Object)]
+#[oai(rename = "ClientReport", deny_unknown_fields)]
+pub(in crate::api) struct ClientBody {
+    name: String,
+    email: String,
+}
+
 /// Whom the coach meets.
-#[derive(Clone, Object)]
-#[oai(rename = "Client", deny_unknown_fields)]
+#[derive(Object)]
+#[oai(rename = "Client")]
 pub(in crate::api) struct ClientView {
     name: String,
     email: String,
@@ -57,7 +65,7 @@ pub(in crate::api) struct AppointmentBody {
     ends_at: UtcTime,
     /// IANA name, such as `Europe/Berlin`.
     time_zone: String,
-    client: ClientView,
+    client: ClientBody,
     #[oai(nullable)]
     notes: Option<String>,
     #[oai(nullable)]
@@ -107,7 +115,7 @@ pub(in crate::api) struct BatchItem {
     ends_at: UtcTime,
     /// IANA name, such as `Europe/Berlin`.
     time_zone: String,
-    client: ClientView,
+    client: ClientBody,
     #[oai(nullable)]
     notes: Option<String>,
     #[oai(nullable)]
