@@ -51,9 +51,9 @@ start_daemon() { # start_daemon sqlite|postgres DIRECTORY
     esac
     export API_URL BIND_ADDRESS PUBLIC_URL AUTH_JWT_SECRET TOKEN_ENCRYPTION_KEYS TRUSTED_PROXIES
     export REQUEST_LIMIT_PER_COACH REQUEST_LIMIT_PER_SERVICE REQUEST_LIMIT_PER_ADDRESS DATABASE_URL
-    RUST_LOG=warn "$program" serve >"$place/daemon.log" 2>&1 &
+    RUST_LOG=warn,calendar_integration::cli=info "$program" serve >"$place/daemon.log" 2>&1 &
     running+=($!)
-    wait_for $! "$place/daemon.log" curl --fail --silent "$API_URL/health/ready"
+    wait_for $! "$place/daemon.log" grep --quiet "serving address" "$place/daemon.log"
 }
 
 # The demo. Exports API_URL and API_TOKEN, of an operator.
