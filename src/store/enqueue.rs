@@ -10,7 +10,7 @@ use serde_json::json;
 use super::audit::{Entry, record};
 use super::open::commit;
 use super::sql::Sql;
-use super::{Store, StoreError};
+use super::{Store, StoreError, ended};
 use crate::domain::{
     AppointmentId, AuditAction, ConnectionId, ConnectionStatus, Flags, Origin, Priority, SyncId,
     Timestamp,
@@ -163,10 +163,11 @@ pub(super) async fn full_sync(
             .await?;
     }
     if running.is_none() {
-        let status = if queued == 0 {
-            "completed"
+        let (status, ended_at) = if queued == 0 {
+            let ended_at = ended::end_at(db, connection_id, order.now).await?;
+            ("completed", Some(ended_at))
         } else {
-            "processing"
+            ("processing", None)
         };
         Sql::on(db)
             .text("INSERT INTO calendar_sync_queue (id, connection_id, operation, status, priority, attempts, max_attempts, scheduled_for, started_at, completed_at, created_at, forced, verify, sync_id) VALUES (")
@@ -182,7 +183,7 @@ pub(super) async fn full_sync(
             .text(",")
             .value(order.now)
             .text(",")
-            .value((queued == 0).then_some(order.now))
+            .value(ended_at)
             .text(",")
             .value(order.now)
             .text(",")

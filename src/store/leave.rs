@@ -7,7 +7,7 @@ use super::connections::locked;
 use super::entity::connection;
 use super::open::commit;
 use super::sql::{Sql, lock_coaches};
-use super::{Store, StoreError, StoredTokens, tokens};
+use super::{Store, StoreError, StoredTokens, ended, tokens};
 use crate::domain::{
     AuditAction, CoachId, Connection, ConnectionId, ConnectionStatus, Origin, Timestamp,
 };
@@ -44,9 +44,10 @@ impl Store {
             .value(id)
             .execute(&tx)
             .await?;
+        let ended_at = ended::end_at(&tx, id, now).await?;
         Sql::on(&tx)
             .text("UPDATE calendar_sync_queue SET status = 'cancelled', completed_at = ")
-            .value(now)
+            .value(ended_at)
             .text(" WHERE status IN ('pending', 'processing', 'failed') AND connection_id = ")
             .value(id)
             .execute(&tx)

@@ -6,7 +6,7 @@ use uuid::Uuid;
 
 use super::enqueue::Pairs;
 use super::sql::Sql;
-use super::{Store, claim, lateness, leases, settle, status};
+use super::{Ended, Store, claim, ended, lateness, leases, settle, status};
 use crate::domain::{AppointmentId, ConnectionId, JobId, JobStatus, Timestamp};
 
 /// As many as one round has: a few would be looked up one by one in any case.
@@ -64,6 +64,16 @@ async fn a_backlog_is_not_read_to_find_a_few_of_its_rows() {
             "q USING",
             "connection_id=? AND status=?",
             lateness::oldest_changes_of(db, &[connection]),
+        ),
+        (
+            QUEUE,
+            "connection_id=? AND completed_at>?",
+            ended::last_ended(db, connection),
+        ),
+        (
+            QUEUE,
+            "connection_id=? AND (completed_at,id)>(?,?)",
+            ended::ended_after(db, connection, Ended::NONE, 100),
         ),
         (QUEUE, "status=?", status::oldest_of(db, JobStatus::Pending)),
         (

@@ -8,7 +8,7 @@ use super::enqueue::{Order, Pairs, enqueue};
 use super::open::commit;
 use super::patience::in_time;
 use super::sql::Sql;
-use super::{Fence, Lease, Store, StoreError, claim, erased, leases};
+use super::{Fence, Lease, Store, StoreError, claim, ended, erased, leases};
 use crate::domain::{
     AppointmentId, ConnectionId, FailureCode, Flags, JobId, LastSync, Mapping, Priority, Timestamp,
     Wait,
@@ -88,7 +88,8 @@ impl Store {
             .filter_map(|settlement| settlement.mapping.clone())
             .collect();
         claim::save_mappings(&tx, &mappings, now).await?;
-        end_jobs(&tx, connection_id, &settled.settlements, now).await?;
+        let ended_at = ended::end_at(&tx, connection_id, now).await?;
+        end_jobs(&tx, connection_id, &settled.settlements, ended_at).await?;
 
         if settings_version != settled.settings_version {
             // The settings changed while this round was under way: what it wrote may be outdated.
@@ -104,7 +105,7 @@ impl Store {
                 enqueue(&tx, pair, order).await?;
             }
         }
-        finish_full_sync(&tx, connection_id, now).await?;
+        finish_full_sync(&tx, connection_id, ended_at).await?;
         let leaving: Vec<AppointmentId> = settled
             .settlements
             .iter()
@@ -159,7 +160,7 @@ async fn end_jobs(
     db: &impl ConnectionTrait,
     connection_id: ConnectionId,
     settlements: &[Settlement],
-    now: Timestamp,
+    ended_at: Timestamp,
 ) -> Result<(), StoreError> {
     let completed: Vec<JobId> = settlements
         .iter()
@@ -167,7 +168,7 @@ async fn end_jobs(
         .map(|settlement| settlement.job_id)
         .collect();
     if !completed.is_empty() {
-        complete(db, completed, now).execute(db).await?;
+        complete(db, completed, ended_at).execute(db).await?;
     }
     let unfinished: Vec<&Settlement> = settlements
         .iter()
@@ -178,16 +179,16 @@ async fn end_jobs(
         if succeeded_by.contains(&settlement.appointment_id) {
             fold(db, connection_id, settlement).await?;
         } else {
-            end_unfinished(db, settlement, now).await?;
+            end_unfinished(db, settlement, ended_at).await?;
         }
     }
     Ok(())
 }
 
-pub(super) fn complete(db: &impl ConnectionTrait, jobs: Vec<JobId>, now: Timestamp) -> Sql {
+pub(super) fn complete(db: &impl ConnectionTrait, jobs: Vec<JobId>, ended_at: Timestamp) -> Sql {
     Sql::on(db)
         .text("UPDATE calendar_sync_queue SET status = 'completed', error_code = NULL, error_message = NULL, completed_at = ")
-        .value(now)
+        .value(ended_at)
         .text(" WHERE ")
         .plain_column("status")
         .text(" = 'processing' AND id IN ")
@@ -266,7 +267,7 @@ async fn fold(
 async fn end_unfinished(
     db: &impl ConnectionTrait,
     settlement: &Settlement,
-    now: Timestamp,
+    ended_at: Timestamp,
 ) -> Result<(), StoreError> {
     let sql = Sql::on(db).text("UPDATE calendar_sync_queue SET status = ");
     let sql = match &settlement.end {
@@ -295,7 +296,7 @@ async fn end_unfinished(
         JobEnd::Failed { error } => {
             let sql = sql
                 .text("'failed', attempts = attempts + 1, completed_at = ")
-                .value(now);
+                .value(ended_at);
             with_error(sql, error)
         }
     };
@@ -317,11 +318,11 @@ fn with_error(sql: Sql, (code, message): &(FailureCode, String)) -> Sql {
 async fn finish_full_sync(
     db: &impl ConnectionTrait,
     connection_id: ConnectionId,
-    now: Timestamp,
+    ended_at: Timestamp,
 ) -> Result<(), StoreError> {
     Sql::on(db)
         .text("UPDATE calendar_sync_queue SET status = 'completed', completed_at = ")
-        .value(now)
+        .value(ended_at)
         .text(
             " WHERE operation = 'full_sync' AND status = 'processing' \
              AND NOT EXISTS (SELECT 1 FROM calendar_sync_queue part \

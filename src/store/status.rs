@@ -112,7 +112,11 @@ impl Store {
         })
     }
 
-    async fn sync_progress(&self, id: ConnectionId) -> Result<Option<SyncProgress>, StoreError> {
+    /// The full sync of a connection that is under way.
+    pub async fn sync_progress(
+        &self,
+        id: ConnectionId,
+    ) -> Result<Option<SyncProgress>, StoreError> {
         let running = Sql::on(&self.read)
             .text("SELECT * FROM calendar_sync_queue WHERE operation = 'full_sync' AND status = 'processing' AND connection_id = ")
             .value(id)

@@ -75,7 +75,7 @@ async fn a_newer_schema_is_left_alone() {
 }
 
 /// What is asked for at every wake, poll and page, in the words of the store.
-const OFTEN: [(&str, &str); 13] = [
+const OFTEN: [(&str, &str); 15] = [
     (
         "the claim",
         "SELECT * FROM calendar_sync_queue WHERE status = 'pending' AND connection_id = ID \
@@ -106,6 +106,16 @@ const OFTEN: [(&str, &str); 13] = [
         "recent jobs",
         "SELECT * FROM calendar_sync_queue WHERE connection_id = ID \
          ORDER BY created_at DESC, id DESC LIMIT 20",
+    ),
+    (
+        "what ended last",
+        "SELECT completed_at, id FROM calendar_sync_queue WHERE completed_at IS NOT NULL \
+         AND connection_id = ID ORDER BY completed_at DESC, id DESC LIMIT 1",
+    ),
+    (
+        "what ended since",
+        "SELECT * FROM calendar_sync_queue WHERE completed_at IS NOT NULL \
+         AND (completed_at, id) > (NOW, ID) AND connection_id = ID ORDER BY completed_at, id LIMIT 100",
     ),
     (
         "a coach's appointments",
