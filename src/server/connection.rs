@@ -2,11 +2,12 @@
 
 use std::convert::Infallible;
 use std::net::SocketAddr;
-use std::pin::pin;
+use std::pin::{Pin, pin};
 use std::sync::Arc;
+use std::task::{Context, Poll};
 use std::time::Duration;
 
-use hyper::body::Incoming;
+use hyper::body::{Body, Frame, Incoming, SizeHint};
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
@@ -40,6 +41,7 @@ pub(super) async fn serve<E>(
     // An answer is one write; waiting for more would only delay it. Without it all works, slower.
     let _ = socket.set_nodelay(true);
     let local = socket.local_addr().unwrap_or(peer);
+    let place = Arc::new(place);
     let service = service_fn(|request: hyper::Request<Incoming>| {
         place.answering(true);
         let ends = (LocalAddr(local.into()), RemoteAddr(peer.into()));
@@ -47,8 +49,8 @@ pub(super) async fn serve<E>(
         let (endpoint, place) = (&endpoint, &place);
         async move {
             let response: hyper::Response<_> = endpoint.get_response(request).await.into();
-            place.answering(false);
-            Ok::<_, Infallible>(response)
+            let place = place.clone();
+            Ok::<_, Infallible>(response.map(|body| Answer { body, place }))
         }
     });
     let mut connection = pin!(
@@ -68,6 +70,44 @@ pub(super) async fn serve<E>(
     };
     connection.as_mut().graceful_shutdown();
     let _ = tokio::time::timeout(last_words, connection).await;
+}
+
+/// An answer's body. Until it is sent the request is being answered, however long that takes, as a stream
+/// of events does; each piece that is taken from it is progress. None is taken while the client leaves
+/// too much of the last ones unread.
+struct Answer<B> {
+    body: B,
+    place: Arc<Place>,
+}
+
+impl<B: Body + Unpin> Body for Answer<B> {
+    type Data = B::Data;
+    type Error = B::Error;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        task: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<B::Data>, B::Error>>> {
+        let taken = Pin::new(&mut self.body).poll_frame(task);
+        if taken.is_ready() {
+            self.place.answering(true);
+        }
+        taken
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.body.is_end_stream()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        self.body.size_hint()
+    }
+}
+
+impl<B> Drop for Answer<B> {
+    fn drop(&mut self) {
+        self.place.answering(false);
+    }
 }
 
 async fn without_progress(place: &Place, most: Duration) {

@@ -10,7 +10,8 @@ const FEWEST_CONNECTIONS: usize = 16;
 /// Longer than the minute for which common proxies keep an idle connection, so that it is the proxy
 /// who ends it and never sends into a connection that is just closing.
 const BETWEEN_REQUESTS: Duration = Duration::from_secs(75);
-/// Longer than a request may take: whoever reads an answer more slowly than this is cut off.
+/// Longer than a request may take, and than a stream of events is ever silent: whoever reads an answer
+/// more slowly than this is cut off.
 const WITHOUT_PROGRESS: Duration = Duration::from_secs(120);
 
 /// What a client may take.
@@ -19,7 +20,7 @@ pub(crate) struct Limits {
     pub(crate) connections: usize,
     /// From the end of an answer (or of the connecting) to the end of the next request's head.
     pub(crate) between_requests: Duration,
-    /// Without a request that begins or ends.
+    /// Without a request that begins or ends, or an answer that goes on.
     pub(crate) without_progress: Duration,
 }
 

@@ -3,7 +3,9 @@
 //! Owns sockets, not requests: those are `api`'s. HTTP/1.1 alone, for a proxy speaks the rest to
 //! browsers. Whoever holds a connection without using it is bounded three ways: by the time between
 //! two requests, by the size of a request's head, and by the number of connections, where a newcomer
-//! takes the place of the one that has been idle longest (see [`room`]). So neither idle sockets nor
+//! takes the place of the one that has been idle longest (see [`room`]). An answer is under way until its
+//! last piece is sent: one that goes on, as a stream of events does, keeps its connection while its reader
+//! reads. So neither idle sockets nor
 //! dripping clients keep healthy ones out, and none of it takes the descriptors that the database and
 //! the calendar services need.
 

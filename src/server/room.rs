@@ -28,7 +28,7 @@ struct Seats {
 struct Seat {
     /// Requests being answered; HTTP/1.1 has one at a time.
     answering: bool,
-    /// When that last changed.
+    /// When that last changed, or a piece of an answer was taken.
     since: Instant,
     leave: CancellationToken,
 }
@@ -106,7 +106,7 @@ impl Place {
         self.leave.cancelled().await;
     }
 
-    /// A request begins, or its answer is there.
+    /// A request begins, a piece of its answer is taken, or all of it is.
     pub(super) fn answering(&self, answering: bool) {
         if let Some(seat) = self.room.lock().taken.get_mut(&self.id) {
             seat.answering = answering;
@@ -118,7 +118,7 @@ impl Place {
         }
     }
 
-    /// When a request last began or ended.
+    /// When a request last began, went on or ended.
     pub(super) fn since(&self) -> Instant {
         let seats = self.room.lock();
         let seat = seats.taken.get(&self.id);

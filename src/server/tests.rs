@@ -2,8 +2,9 @@
 
 use std::net::SocketAddr;
 
+use futures::stream;
 use poem::endpoint::make_sync;
-use poem::{EndpointExt, Request};
+use poem::{Body, EndpointExt, Request};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 
@@ -18,11 +19,18 @@ struct Served {
 }
 
 async fn serve_with(limits: Limits) -> Served {
+    let echo = make_sync(|request: Request| request.uri().path().to_owned());
+    serve_this(echo.map_to_response(), limits).await
+}
+
+async fn serve_this(
+    endpoint: impl Endpoint<Output = Response> + 'static,
+    limits: Limits,
+) -> Served {
     let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
     let address = listener.local_addr().expect("an address");
-    let echo = make_sync(|request: Request| request.uri().path().to_owned()).map_to_response();
     let stop = CancellationToken::new();
-    let ended = tokio::spawn(serve(listener, echo, limits, stop.clone(), SOON));
+    let ended = tokio::spawn(serve(listener, endpoint, limits, stop.clone(), SOON));
     Served {
         address,
         stop,
@@ -100,6 +108,59 @@ async fn what_makes_no_progress_is_cut_off() {
     .await;
     let mut socket = served.connect().await;
     assert_eq!(to_its_end(&mut socket).await, "");
+}
+
+/// An answer without an end: a piece after each pause. What is sent tells that it was let go.
+fn endless(
+    piece: usize,
+    pause: Duration,
+    gone: &tokio::sync::mpsc::UnboundedSender<()>,
+) -> impl Endpoint<Output = Response> + 'static {
+    let gone = gone.clone();
+    make_sync(move |_: Request| {
+        let held = HeldAnswer(gone.clone());
+        let pieces = stream::unfold(held, move |held| async move {
+            tokio::time::sleep(pause).await;
+            Some((Ok::<_, std::io::Error>(vec![b'x'; piece]), held))
+        });
+        Response::builder().body(Body::from_bytes_stream(pieces))
+    })
+}
+
+struct HeldAnswer(tokio::sync::mpsc::UnboundedSender<()>);
+
+impl Drop for HeldAnswer {
+    fn drop(&mut self) {
+        // Nobody listens any more once the test is over.
+        let _ = self.0.send(());
+    }
+}
+
+#[tokio::test]
+async fn an_answer_that_goes_on_is_no_idle_connection_and_one_that_is_not_read_is_cut_off() {
+    let (gone, mut is_gone) = tokio::sync::mpsc::unbounded_channel();
+    let limits = Limits {
+        without_progress: Duration::from_secs(1),
+        ..patient(1)
+    };
+    let pause = Duration::from_millis(50);
+    let served = serve_this(endless(1, pause, &gone), limits).await;
+    let mut read = served.connect().await;
+    read.write_all(HEALTHY.as_bytes()).await.expect("sent");
+    let mut first = [0; 12];
+    read.read_exact(&mut first).await.expect("an answer");
+    // A newcomer waits: the only place is in use.
+    let _newcomer = served.connect().await;
+    let mut pieces = [0; 6 * 60];
+    let reading = tokio::time::timeout(SOON, read.read_exact(&mut pieces)).await;
+    reading.expect("it goes on").expect("it is not cut off");
+    assert!(is_gone.try_recv().is_err());
+
+    let served = serve_this(endless(1024 * 1024, Duration::ZERO, &gone), limits).await;
+    let mut unread = served.connect().await;
+    unread.write_all(HEALTHY.as_bytes()).await.expect("sent");
+    let let_go = tokio::time::timeout(SOON, is_gone.recv()).await;
+    assert_eq!(let_go.expect("it is let go"), Some(()));
 }
 
 #[tokio::test]
