@@ -25,6 +25,7 @@
 //! sit on top, and `cli` starts it all. `api` reaches the actors through `api::ports` alone.
 //!
 //! - [`api`]: the HTTP control plane and its OpenAPI document
+//! - `changes`: who waits to hear that something changed
 //! - [`cli`]: the commands of the binary
 //! - [`config`]: settings from flags, environment and files, checked all at once
 //! - [`connections`]: the actors that act for each connection: leases, tokens, limits, rounds
@@ -51,6 +52,7 @@
 
 mod actor_slot;
 pub mod api;
+mod changes;
 pub mod cli;
 pub mod config;
 pub mod connections;

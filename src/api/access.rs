@@ -12,8 +12,8 @@ use poem_openapi::auth::{Bearer as BearerToken, BearerAuthorization};
 use super::ApiState;
 use super::edge::{Address, RequestId};
 use super::problem::{Code, Problem};
-use crate::domain::{Actor, ActorRole, CoachId, Origin};
-use crate::security::api_token::{Caller, Role, TokenError};
+use crate::domain::{Actor, ActorRole, CoachId, Origin, Timestamp};
+use crate::security::api_token::{Caller, Role, Token, TokenError};
 
 /// A caller whose token was believed. Claims: `sub`, `role` (coach, service, admin), `exp`.
 #[derive(SecurityScheme)]
@@ -27,7 +27,7 @@ pub(super) struct Bearer(Believed);
 
 #[derive(Clone, Debug)]
 pub(super) struct Believed {
-    caller: Caller,
+    token: Token,
     request_id: Option<String>,
 }
 
@@ -36,7 +36,7 @@ pub(super) struct Believed {
 pub(super) async fn caller_of(request: &mut Request) -> poem::Result<Caller> {
     let bearer = BearerToken::from_request(request)?;
     let believed = authenticate(request, bearer).await?;
-    let caller = believed.caller.clone();
+    let caller = believed.token.caller.clone();
     request.set_data(believed);
     Ok(caller)
 }
@@ -48,8 +48,8 @@ async fn authenticate(request: &Request, bearer: BearerToken) -> poem::Result<Be
     let state = request
         .data::<Arc<ApiState>>()
         .ok_or_else(|| Problem::new(Code::Internal))?;
-    let caller = match state.verifier.verify(&bearer.token).await {
-        Ok(caller) => caller,
+    let token = match state.verifier.read(&bearer.token).await {
+        Ok(token) => token,
         Err(error) => {
             if let Some(address) = request.data::<Address>()
                 && is_suspicious(error)
@@ -59,10 +59,10 @@ async fn authenticate(request: &Request, bearer: BearerToken) -> poem::Result<Be
             return Err(refusal(&error).into());
         }
     };
-    state.limits.admit_caller(&caller)?;
+    state.limits.admit_caller(&token.caller)?;
     let request_id = request.data::<RequestId>();
     Ok(Believed {
-        caller,
+        token,
         request_id: request_id.map(|id| id.as_str().to_owned()),
     })
 }
@@ -97,7 +97,12 @@ fn refusal(error: &TokenError) -> Problem {
 impl Bearer {
     /// For the log line of what cannot be taken back.
     pub(super) fn caller(&self) -> &Caller {
-        &self.0.caller
+        &self.0.token.caller
+    }
+
+    /// When an answer that goes on must end.
+    pub(super) fn good_until(&self) -> Timestamp {
+        self.0.token.good_until
     }
 
     /// For the audit trail.
@@ -153,7 +158,10 @@ mod tests {
 
     fn bearer(role: Role, subject: &str) -> Bearer {
         Bearer(Believed {
-            caller: Caller::new(role, subject).expect("a caller"),
+            token: Token {
+                caller: Caller::new(role, subject).expect("a caller"),
+                good_until: Timestamp::MAX_UTC,
+            },
             request_id: None,
         })
     }

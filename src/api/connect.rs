@@ -146,8 +146,9 @@ impl ConnectApi {
         let request_id = request_id.map(|id| id.as_str().to_owned());
         let browser = browser_of(request);
         let finished = state.flow.finish(callback, browser, request_id).await;
-        if let Ok(connection_id) = finished.outcome {
-            state.waker.wake(&[connection_id]);
+        if let Ok(connected) = finished.outcome {
+            state.waker.wake(&[connected.connection_id]);
+            state.waker.coach_changed(connected.coach_id);
         }
         CallbackAnswer::SeeOther(finished.location.into())
     }

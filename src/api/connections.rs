@@ -335,7 +335,7 @@ impl ConnectionsApi {
 }
 
 /// The connection, if it is the caller's to see: another's looks like none.
-async fn visible(
+pub(super) async fn visible(
     bearer: &Bearer,
     state: &ApiState,
     id: ConnectionId,

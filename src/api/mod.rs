@@ -28,6 +28,7 @@ mod queue;
 mod tests;
 mod time;
 mod view;
+mod watch;
 
 use std::sync::Arc;
 
@@ -36,8 +37,10 @@ use poem::{Endpoint, IntoEndpoint, Response, Route, get};
 pub use document::document;
 pub use edge::RequestLimits;
 pub use time::UtcTime;
+pub use watch::StatusStreams;
 
 use self::ports::{Health, LiveConnections, Waker};
+use crate::changes::Changes;
 use crate::config::HttpConfig;
 use crate::domain::{Clock, Entropy};
 use crate::oauth::ConnectFlow;
@@ -58,6 +61,8 @@ pub struct ApiState {
     pub health: Arc<dyn Health>,
     pub clock: Arc<dyn Clock>,
     pub entropy: Arc<dyn Entropy>,
+    pub changes: Changes,
+    pub streams: StatusStreams,
     /// How browsers reach us, and from which pages.
     pub web: HttpConfig,
     /// Failed attempts before a job is given up.

@@ -9,11 +9,17 @@ pub use super::actors::{
     ActorQuery, ActorReport, ActorState, ActorTotals, ActorTree, LimiterReport,
 };
 use super::cursor;
-use crate::domain::{Calendar, CalendarId, ConnectionId, FailureCode, SyncFailure, Timestamp};
+use crate::domain::{
+    Calendar, CalendarId, CoachId, ConnectionId, FailureCode, SyncFailure, Timestamp,
+};
 
-/// Tells whoever acts for these connections to look for work. A hint: losing one loses no work.
+/// Tells whoever acts for these connections to look for work, and whoever watches them to look at them. A
+/// hint: losing one loses no work.
 pub trait Waker: Send + Sync {
     fn wake(&self, connections: &[ConnectionId]);
+
+    /// This coach has a connection more: whoever watches the coach is to look.
+    fn coach_changed(&self, coach_id: CoachId);
 }
 
 /// Live calls with a connection's own access, made under its lease.

@@ -7,6 +7,7 @@ use std::task::Poll;
 use std::time::Duration;
 
 use super::services::Services;
+use crate::changes::{Changes, Subject};
 use crate::domain::{Clock, Entropy, NodeId};
 use crate::health::Metrics;
 use crate::nodes::Nodes;
@@ -37,6 +38,8 @@ pub struct WorkerContext {
     pub audit_retention: Duration,
     pub metrics: Metrics,
     pub nodes: Nodes,
+    /// Who watches, on this node.
+    pub changes: Changes,
     pub(super) leases: LeaseWatch,
 }
 
@@ -71,8 +74,17 @@ impl WorkerContext {
             audit_retention: AUDIT_RETENTION,
             metrics,
             nodes,
+            changes: Changes::default(),
             leases: LeaseWatch::default(),
         }
+    }
+}
+
+impl WorkerContext {
+    /// What these show may have changed: whoever watches them, here or at another node, looks.
+    pub(crate) fn changed(&self, subjects: impl IntoIterator<Item = Subject> + Clone) {
+        self.changes.touch(subjects.clone());
+        self.nodes.changed(subjects);
     }
 }
 

@@ -223,6 +223,7 @@ async fn set_aside(
             now,
         )
         .await?;
+    context.changed([lease.connection_id.into()]);
     Ok(RoundEnd::Due(Some(until)))
 }
 
@@ -253,6 +254,7 @@ async fn reactivate(
             now,
         )
         .await?;
+    context.changed([lease.connection_id.into()]);
     tracing::info!(connection.id = %lease.connection_id, "cool-down is over; the connection is tried again");
     Ok(RoundEnd::Due(Some(now)))
 }

@@ -212,6 +212,7 @@ impl Hands {
             now,
         };
         let due = context.store.settle(settled).await?;
+        context.changed([self.connection_id.into()]);
         self.recover = false;
         self.wait = wait;
         if let (Some(provider), Some(wait)) = (self.provider, wait) {

@@ -246,6 +246,7 @@ impl Supervisor {
         if let Err(error) = stored {
             tracing::warn!(connection.id = %self.connection_id, error = %error, "the quarantine is not recorded");
         }
+        self.context.changed([self.connection_id.into()]);
         tracing::error!(connection.id = %self.connection_id, until = %until, "connection quarantined");
         self.poller.due(self.connection_id, until);
     }

@@ -23,7 +23,7 @@ use url::Url;
 
 use self::background::Background;
 use self::ports::Ports;
-use crate::api::{self, ApiState, RequestLimits};
+use crate::api::{self, ApiState, RequestLimits, StatusStreams};
 use crate::config::Config;
 use crate::connections::{ConnectionsHandle, WorkerContext};
 use crate::dashboard;
@@ -120,12 +120,16 @@ impl Daemon {
 
         let poller = PollerHandle::new();
         let background = Background::start(&context, &poller).await?;
+        let stop_server = CancellationToken::new();
+        let limits = server::Limits::of_this_process();
         let ports = Ports {
             poller,
             connections: ConnectionsHandle::new(),
             housekeeper: HousekeeperHandle::default(),
             started_at: clock.now(),
             scrape: Arc::default(),
+            // The other half of the connections is for those who ask and go.
+            streams: StatusStreams::new(limits.connections / 2, stop_server.clone()),
             context,
         };
         let failed = CancellationToken::new();
@@ -139,13 +143,12 @@ impl Daemon {
         })
         .await?;
 
-        let stop_server = CancellationToken::new();
         let deadline = config.shutdown_deadline;
         let service = api::service(api_state(config, &ports, http), dashboard::routes());
         let server = tokio::spawn(server::serve(
             listener,
             service,
-            server::Limits::of_this_process(),
+            limits,
             stop_server.clone(),
             deadline,
         ));
@@ -284,6 +287,8 @@ fn api_state(config: Config, ports: &Ports, http: reqwest::Client) -> ApiState {
         health: Arc::new(ports.clone()),
         clock: context.clock.clone(),
         entropy: context.entropy.clone(),
+        changes: context.changes.clone(),
+        streams: ports.streams.clone(),
         web: config.http,
         max_attempts: context.backoff.max_attempts,
     }

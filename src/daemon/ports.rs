@@ -8,11 +8,13 @@ use async_trait::async_trait;
 use super::actors;
 use super::health;
 use super::scrape::{self, ScrapeCache};
+use crate::api::StatusStreams;
 use crate::api::ports::{
     ActorQuery, ActorTree, Health, LiveConnections, Readiness, TestReport, Unreachable, Waker,
 };
+use crate::changes::Subject;
 use crate::connections::{self, ConnectionsHandle, WorkerContext};
-use crate::domain::{Calendar, CalendarId, ConnectionId, SyncFailure, Timestamp};
+use crate::domain::{Calendar, CalendarId, CoachId, ConnectionId, SyncFailure, Timestamp};
 use crate::housekeeper::HousekeeperHandle;
 use crate::queue::PollerHandle;
 
@@ -25,6 +27,7 @@ pub(super) struct Ports {
     pub(super) housekeeper: HousekeeperHandle,
     pub(super) started_at: Timestamp,
     pub(super) scrape: Arc<ScrapeCache>,
+    pub(super) streams: StatusStreams,
 }
 
 impl Waker for Ports {
@@ -36,6 +39,13 @@ impl Waker for Ports {
             .partition(|id| nodes.is_alone() || self.connections.holds(**id));
         self.poller.wake(here);
         nodes.pass_on(perhaps_elsewhere);
+        // After the work, which is not to wait for the next message because of this.
+        let changed = connections.iter().map(|id| Subject::from(*id));
+        self.context.changed(changed);
+    }
+
+    fn coach_changed(&self, coach_id: CoachId) {
+        self.context.changed([coach_id.into()]);
     }
 }
 

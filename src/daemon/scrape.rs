@@ -60,6 +60,7 @@ pub(super) async fn metrics(ports: &Ports) -> String {
             ("connections", ports.connections.hints_waiting()),
         ],
         due_times: ports.poller.snapshot().waiting,
+        status_streams: ports.streams.open(),
     };
     ports.context.metrics.encode(&readings).unwrap_or_default()
 }

@@ -35,6 +35,8 @@ pub struct Readings {
     pub hints: Vec<(&'static str, usize)>,
     /// Connections the poller keeps a due time of.
     pub due_times: usize,
+    /// Streams of live status that are open.
+    pub status_streams: usize,
 }
 
 #[derive(Debug)]
@@ -47,6 +49,7 @@ pub(super) struct Gauges {
     workers: Family<ByState, Gauge>,
     hints: Family<ByActor, Gauge>,
     due_times: Gauge,
+    status_streams: Gauge,
 }
 
 impl Gauges {
@@ -60,6 +63,7 @@ impl Gauges {
             workers: Family::default(),
             hints: Family::default(),
             due_times: Gauge::default(),
+            status_streams: Gauge::default(),
         };
         registry.register(
             "queue_jobs",
@@ -103,6 +107,11 @@ impl Gauges {
             "Connections that the poller will wake at a known time",
             gauges.due_times.clone(),
         );
+        registry.register(
+            "status_streams",
+            "Streams of live status that are open on this node",
+            gauges.status_streams.clone(),
+        );
         gauges
     }
 
@@ -123,6 +132,7 @@ impl Gauges {
             self.hints.get_or_create(&labels).set(whole(*waiting));
         }
         self.due_times.set(whole(readings.due_times));
+        self.status_streams.set(whole(readings.status_streams));
     }
 
     fn set_database(&self, said: Option<&DatabaseReadings>, now: Timestamp) {
@@ -187,6 +197,7 @@ mod tests {
             workers: Vec::new(),
             hints: Vec::new(),
             due_times: 0,
+            status_streams: 0,
         };
         let metrics = Metrics::new(Duration::from_secs(60));
         metrics.encode(&readings).expect("a text")

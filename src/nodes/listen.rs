@@ -13,6 +13,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::message::{self, Note};
 use super::{Nodes, lock};
+use crate::changes::Subject;
 use crate::connections::WorkerContext;
 use crate::queue::PollerHandle;
 use crate::store::{Listener, StoreError};
@@ -159,6 +160,7 @@ impl Ear {
             self.nodes.hear(Hearing::Listening);
             // What was said before nobody heard.
             self.poller.poll();
+            self.context.changes.touch_all();
         }
     }
 
@@ -178,8 +180,15 @@ impl Ear {
                     tracing::debug!(error = %error, "census put off");
                 }
             }
-            // Meant for others, or an echo that came too late.
-            Note::Wake(..) | Note::Look(_) | Note::Echo(..) => {}
+            Note::Changed(node, ids) if node != me => {
+                if ids.is_empty() {
+                    self.context.changes.touch_all();
+                } else {
+                    self.context.changes.touch(ids.into_iter().map(Subject));
+                }
+            }
+            // Meant for others, or an echo that came too late; what changed here was told here.
+            Note::Wake(..) | Note::Look(_) | Note::Changed(..) | Note::Echo(..) => {}
         }
     }
 }

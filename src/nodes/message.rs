@@ -4,6 +4,8 @@
 
 use std::collections::BTreeMap;
 
+use uuid::Uuid;
+
 use crate::domain::{ConnectionId, NodeId};
 
 /// PostgreSQL refuses 8,000 bytes and more.
@@ -18,11 +20,13 @@ pub(crate) enum Note {
     Look(Option<NodeId>),
     /// Who is alive, or what a provider refuses to all, has changed.
     Census,
+    /// What these connections and coaches show may have changed, that node says; none named: anything.
+    Changed(NodeId, Vec<Uuid>),
     /// That node listens to itself.
     Echo(NodeId, u64),
 }
 
-/// As many notes as fit; connections that do not become a [`Note::Look`].
+/// As many notes as fit; what does not is no longer named: connections become a [`Note::Look`].
 pub(super) fn encode(notes: &[Note]) -> String {
     let text = write(notes);
     if text.len() <= MOST_BYTES {
@@ -32,6 +36,7 @@ pub(super) fn encode(notes: &[Note]) -> String {
         .iter()
         .map(|note| match note {
             Note::Wake(node, _) => Note::Look(Some(*node)),
+            Note::Changed(node, _) => Note::Changed(*node, Vec::new()),
             Note::Look(_) | Note::Census | Note::Echo(..) => note.clone(),
         })
         .collect();
@@ -39,8 +44,11 @@ pub(super) fn encode(notes: &[Note]) -> String {
     if text.len() <= MOST_BYTES {
         return text;
     }
-    // More owners than lines: everyone looks, at both.
-    write(&[Note::Look(None), Note::Census])
+    // More owners than lines: everyone looks, at both. A node speaks of changes for itself alone.
+    let changed = |note: &Note| matches!(note, Note::Changed(..));
+    let changed = shorter.into_iter().find(changed);
+    let notes = [Note::Look(None), Note::Census].into_iter().chain(changed);
+    write(&notes.collect::<Vec<_>>())
 }
 
 fn write(notes: &[Note]) -> String {
@@ -56,6 +64,10 @@ fn line(note: &Note) -> String {
         Note::Look(Some(node)) => format!("look {}\n", node.0.simple()),
         Note::Look(None) => "look\n".to_owned(),
         Note::Census => "census\n".to_owned(),
+        Note::Changed(node, ids) => {
+            let ids: String = ids.iter().map(|id| format!(" {}", id.simple())).collect();
+            format!("changed {}{ids}\n", node.0.simple())
+        }
         Note::Echo(node, nonce) => format!("echo {} {nonce}\n", node.0.simple()),
     }
 }
@@ -79,6 +91,11 @@ fn decode_line(line: &str) -> Option<Note> {
             None => Some(Note::Look(None)),
         },
         "census" => Some(Note::Census),
+        "changed" => {
+            let node = words.next()?.parse().ok()?;
+            let ids = words.filter_map(|id| id.parse().ok());
+            Some(Note::Changed(node, ids.collect()))
+        }
         "echo" => Some(Note::Echo(
             words.next()?.parse().ok()?,
             words.next()?.parse().ok()?,
@@ -112,6 +129,11 @@ mod tests {
             (node(), prop::collection::vec(id, 0..400))
                 .prop_map(|(node, ids)| Note::Wake(node, ids)),
             prop::option::of(node()).prop_map(Note::Look),
+            (
+                node(),
+                prop::collection::vec(any::<u128>().prop_map(Uuid::from_u128), 1..400)
+            )
+                .prop_map(|(node, ids)| Note::Changed(node, ids)),
             Just(Note::Census),
             (node(), any::<u64>()).prop_map(|(node, nonce)| Note::Echo(node, nonce)),
         ]
@@ -128,7 +150,9 @@ mod tests {
             for note in &notes {
                 let arrived = heard.contains(note)
                     || heard.contains(&Note::Look(None))
-                    || matches!(note, Note::Wake(node, _) if heard.contains(&Note::Look(Some(*node))));
+                    || matches!(note, Note::Wake(node, _) if heard.contains(&Note::Look(Some(*node))))
+                    || matches!(note, Note::Changed(node, _)
+                        if heard.contains(&Note::Changed(*node, Vec::new())));
                 prop_assert!(arrived, "{note:?} in {text}");
             }
         }

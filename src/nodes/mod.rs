@@ -18,6 +18,9 @@
 //! no more than the others leave, and uses less before it says so (see `plan::share`). A joining node
 //! therefore waits a moment, until the others have answered its message with a census of their own.
 //!
+//! **Changes** of what a connection shows travel the same way, to every node: any may have a stream of
+//! live status that somebody reads. Who watches nothing passes them over.
+//!
 //! On SQLite there is one node: nothing here runs, and its part is the whole.
 
 mod census;
@@ -29,6 +32,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use self::outbox::Outbox;
+use crate::changes::Subject;
 use crate::domain::{ConnectionId, NodeId, ProviderKind, Timestamp};
 
 pub use listen::Hearing;
@@ -101,6 +105,13 @@ impl Nodes {
     /// Passes a hint on to whoever acts for these connections, which may be this node.
     pub fn pass_on(&self, ids: impl IntoIterator<Item = ConnectionId>) {
         self.put(|outbox| outbox.wake(ids));
+    }
+
+    /// What these show may have changed: streams of live status at other nodes should look.
+    pub(crate) fn changed(&self, subjects: impl IntoIterator<Item = Subject>) {
+        if !self.is_alone() {
+            self.put(|outbox| outbox.changed(subjects));
+        }
     }
 
     /// A provider refuses everybody until then: the other nodes should know.

@@ -8,6 +8,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::message::{self, Note};
 use super::{Nodes, lock};
+use crate::changes::Subject;
 use crate::connections::WorkerContext;
 use crate::domain::{ConnectionId, ProviderKind, Timestamp};
 use crate::queue::PollerHandle;
@@ -27,6 +28,9 @@ pub(super) struct Outbox {
     overflowed: bool,
     limits: BTreeMap<ProviderKind, Timestamp>,
     census: bool,
+    changed: HashSet<Subject>,
+    /// There were more.
+    changed_overflowed: bool,
     /// Not to be told: this node itself has something to find.
     look_here: bool,
 }
@@ -39,6 +43,16 @@ impl Outbox {
                 return;
             }
             self.wake.insert(id);
+        }
+    }
+
+    pub(super) fn changed(&mut self, subjects: impl IntoIterator<Item = Subject>) {
+        for subject in subjects {
+            if self.changed.len() >= MOST && !self.changed.contains(&subject) {
+                self.changed_overflowed = true;
+                return;
+            }
+            self.changed.insert(subject);
         }
     }
 
@@ -79,6 +93,9 @@ pub(crate) async fn deliver(
                 let mut outbox = lock(&nodes.0.outbox);
                 outbox.overflowed |= letters.overflowed;
                 outbox.census |= letters.census;
+                // Named or not, they are told with what comes next.
+                outbox.changed_overflowed |=
+                    letters.changed_overflowed || !letters.changed.is_empty();
                 for (provider, until) in letters.limits {
                     outbox.limit(provider, until);
                 }
@@ -124,6 +141,12 @@ async fn send(
         notes.push(Note::Look(None));
     } else {
         notes.extend(route(context, poller, &letters.wake).await?);
+    }
+    if letters.changed_overflowed {
+        notes.push(Note::Changed(context.node, Vec::new()));
+    } else if !letters.changed.is_empty() {
+        let ids = letters.changed.iter().map(|subject| subject.0);
+        notes.push(Note::Changed(context.node, ids.collect()));
     }
     if notes.is_empty() {
         return Ok(());

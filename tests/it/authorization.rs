@@ -79,12 +79,11 @@ fn case(operation: &str, world: &World) -> Option<Case> {
         // It did not fail: refused, but only after it was asked who asks.
         "retry_job" => case(&world.job, granted(OPERATOR, 409)),
         "retry_failed_jobs" => case(&"", granted(OPERATOR, 202)),
-        "start_sign_in" | "list_connections" => case(coach, NAMED),
+        "start_sign_in" | "list_connections" | "watch_coach" => case(coach, NAMED),
         "update_connection" => sent(connection, json!({"auto_create_events": true}), OWN),
         "sync_now" => case(connection, granted(OWN, 202)),
-        "test_connection" | "get_sync_status" | "list_calendars" | "disconnect" => {
-            case(connection, OWN)
-        }
+        "test_connection" | "get_sync_status" | "list_calendars" | "watch_connection"
+        | "disconnect" => case(connection, OWN),
         "get_appointment" => case(appointment, OWN),
         "list_appointments" => Case {
             query: format!("?coach_id={coach}"),

@@ -20,6 +20,7 @@ mod intake;
 mod isolation;
 mod key_rotation;
 mod leaks;
+mod live_status;
 mod migrations;
 mod model;
 mod outage;

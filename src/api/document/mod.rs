@@ -19,6 +19,7 @@ use super::connect::ConnectApi;
 use super::connections::ConnectionsApi;
 use super::health::HealthApi;
 use super::queue::QueueApi;
+use super::watch::WatchApi;
 
 /// The parts of the API.
 #[derive(Tags)]
@@ -42,6 +43,7 @@ pub(super) enum Tag {
 type Apis = (
     ConnectApi,
     ConnectionsApi,
+    WatchApi,
     AppointmentsApi,
     CoachesApi,
     QueueApi,
@@ -53,6 +55,7 @@ pub(super) fn service() -> OpenApiService<Apis, ()> {
     let apis = (
         ConnectApi,
         ConnectionsApi,
+        WatchApi,
         AppointmentsApi,
         CoachesApi,
         QueueApi,
@@ -250,6 +253,6 @@ mod tests {
                 }
             }
         }
-        assert_eq!(ids.len(), 23, "{ids:?}");
+        assert_eq!(ids.len(), 25, "{ids:?}");
     }
 }

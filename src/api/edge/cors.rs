@@ -14,8 +14,7 @@ use poem::{Request, Response};
 use url::Origin;
 
 const METHODS: &str = "GET, PUT, POST, DELETE";
-const REQUEST_HEADERS: &str =
-    "Authorization, Content-Type, Idempotency-Key, If-Match, If-None-Match, X-Request-Id";
+const REQUEST_HEADERS: &str = "Authorization, Content-Type, Idempotency-Key, If-Match, If-None-Match, Last-Event-ID, X-Request-Id";
 const ANSWER_HEADERS: &str = "ETag, Retry-After, X-Request-Id";
 /// How long a browser may remember the permission, seconds.
 const MAX_AGE: &str = "3600";

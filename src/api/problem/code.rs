@@ -31,6 +31,7 @@ pub(in crate::api) enum Code {
     InvalidSettings,
     TooManyRequests,
     TooManyBadTokens,
+    TooManyStreams,
     IdempotencyKeyReused,
     Internal,
     ProviderFailed,
@@ -38,6 +39,7 @@ pub(in crate::api) enum Code {
     ProviderUnavailable,
     ProviderRateLimited,
     ConnectionBusy,
+    StreamsFull,
     DatabaseUnavailable,
     AuthUnavailable,
     Timeout,
@@ -68,6 +70,7 @@ impl Code {
             Self::InvalidSettings => "invalid_settings",
             Self::TooManyRequests => "too_many_requests",
             Self::TooManyBadTokens => "too_many_bad_tokens",
+            Self::TooManyStreams => "too_many_streams",
             Self::IdempotencyKeyReused => "idempotency_key_reused",
             Self::Internal => "internal",
             Self::ProviderFailed => "provider_failed",
@@ -75,6 +78,7 @@ impl Code {
             Self::ProviderUnavailable => "provider_unavailable",
             Self::ProviderRateLimited => "provider_rate_limited",
             Self::ConnectionBusy => "connection_busy",
+            Self::StreamsFull => "streams_full",
             Self::DatabaseUnavailable => "database_unavailable",
             Self::AuthUnavailable => "auth_unavailable",
             Self::Timeout => "timeout",
@@ -104,13 +108,16 @@ impl Code {
             Self::InvalidAppointment | Self::InvalidSettings | Self::IdempotencyKeyReused => {
                 StatusCode::UNPROCESSABLE_ENTITY
             }
-            Self::TooManyRequests | Self::TooManyBadTokens => StatusCode::TOO_MANY_REQUESTS,
+            Self::TooManyRequests | Self::TooManyBadTokens | Self::TooManyStreams => {
+                StatusCode::TOO_MANY_REQUESTS
+            }
             Self::Internal => StatusCode::INTERNAL_SERVER_ERROR,
             Self::ProviderFailed => StatusCode::BAD_GATEWAY,
             Self::ProviderNotConfigured
             | Self::ProviderUnavailable
             | Self::ProviderRateLimited
             | Self::ConnectionBusy
+            | Self::StreamsFull
             | Self::DatabaseUnavailable
             | Self::AuthUnavailable => StatusCode::SERVICE_UNAVAILABLE,
             Self::Timeout => StatusCode::GATEWAY_TIMEOUT,
@@ -146,6 +153,7 @@ impl Code {
             Self::InvalidSettings => "The settings cannot be as asked.",
             Self::TooManyRequests => "Too many requests of this caller or address.",
             Self::TooManyBadTokens => "Too many tokens from this address were not believed.",
+            Self::TooManyStreams => "This caller has as many streams open as it may.",
             Self::IdempotencyKeyReused => {
                 "This Idempotency-Key stands for a request with another path, query or body."
             }
@@ -155,6 +163,7 @@ impl Code {
             Self::ProviderUnavailable => "The calendar service cannot be reached for now.",
             Self::ProviderRateLimited => "The calendar service asks us to wait.",
             Self::ConnectionBusy => "The connection is being worked on elsewhere for now.",
+            Self::StreamsFull => "There is no room for another stream for now; poll meanwhile.",
             Self::DatabaseUnavailable => "The database is not available for now.",
             Self::AuthUnavailable => "Tokens cannot be checked for now.",
             Self::Timeout => "The request took too long; it may have taken effect.",
@@ -170,8 +179,10 @@ impl Code {
             | Self::TooManyBadTokens
             | Self::IdempotencyKeyInUse => Some(Duration::from_secs(1)),
             Self::ConnectionBusy => Some(Duration::from_secs(2)),
-            Self::AuthUnavailable => Some(Duration::from_secs(5)),
-            Self::ProviderUnavailable | Self::ProviderRateLimited => Some(Duration::from_secs(10)),
+            Self::AuthUnavailable | Self::TooManyStreams => Some(Duration::from_secs(5)),
+            Self::ProviderUnavailable | Self::ProviderRateLimited | Self::StreamsFull => {
+                Some(Duration::from_secs(10))
+            }
             Self::ProviderNotConfigured => Some(Duration::from_secs(300)),
             Self::InvalidParameter
             | Self::InvalidBody

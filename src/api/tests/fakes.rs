@@ -9,7 +9,7 @@ use crate::api::ports::{
     ActorQuery, ActorReport, ActorState, ActorTotals, ActorTree, Health, LiveConnections,
     Readiness, ReadyPart, TestReport, Unreachable, Waker,
 };
-use crate::domain::{Calendar, CalendarId, ConnectionId, SyncFailure};
+use crate::domain::{Calendar, CalendarId, CoachId, ConnectionId, SyncFailure};
 
 /// The calendars every account has, and who was woken.
 #[derive(Default)]
@@ -66,6 +66,8 @@ impl Waker for Fakes {
     fn wake(&self, connections: &[ConnectionId]) {
         lock(&self.woken).extend(connections);
     }
+
+    fn coach_changed(&self, _coach_id: CoachId) {}
 }
 
 #[async_trait]

@@ -21,10 +21,12 @@ use poem::{EndpointExt, Response};
 use secrecy::SecretString;
 use serde_json::{Value, json};
 use tempfile::TempDir;
+use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
 use self::fakes::{Fakes, HealthFake};
-use super::{ApiState, BASE_PATH, RequestLimits, service};
+use super::{ApiState, BASE_PATH, RequestLimits, StatusStreams, service};
+use crate::changes::Changes;
 use crate::config::{HttpConfig, RequestConfig, Section, Sources};
 use crate::domain::{Clock, CoachId, ManualClock, ProviderKind, SeededEntropy};
 use crate::oauth::{
@@ -110,6 +112,8 @@ impl Bench {
             health: Arc::new(HealthFake),
             clock: clock.clone(),
             entropy,
+            changes: Changes::default(),
+            streams: StatusStreams::new(16, CancellationToken::new()),
             web,
             max_attempts: 80,
         };

@@ -260,6 +260,17 @@ pub(in crate::api) struct SyncStatusView {
     recent_jobs: Vec<JobView>,
 }
 
+impl From<store::SyncProgress> for ProgressView {
+    fn from(progress: store::SyncProgress) -> Self {
+        Self {
+            sync_id: progress.sync_id,
+            total: progress.total,
+            done: progress.done,
+            failed: progress.failed,
+        }
+    }
+}
+
 impl SyncStatusView {
     pub(in crate::api) fn new(
         connection: crate::domain::Connection,
@@ -273,12 +284,7 @@ impl SyncStatusView {
             processing: status.processing,
             failed: status.failed,
             synced: status.synced,
-            current: status.current.map(|current| ProgressView {
-                sync_id: current.sync_id,
-                total: current.total,
-                done: current.done,
-                failed: current.failed,
-            }),
+            current: status.current.map(ProgressView::from),
             recent_jobs: status.recent_jobs.into_iter().map(JobView::from).collect(),
         }
     }

@@ -11,7 +11,7 @@ pub(super) use appointment::{
 };
 pub(super) use audit::AuditPageView;
 pub(super) use connection::{
-    CalendarList, CalendarView, ConnectionList, ConnectionView, SettingsBody, SyncStatusView,
-    TestReportView,
+    CalendarList, CalendarView, ConnectionList, ConnectionView, ProgressView, SettingsBody,
+    SyncStatusView, TestReportView,
 };
 pub(super) use job::{JobPageView, JobView};

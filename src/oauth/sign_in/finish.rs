@@ -8,7 +8,7 @@ use url::Url;
 use super::state::{MAX_STATE_LENGTH, hash};
 use super::{Browser, ConnectFlow, SignInProvider};
 use crate::domain::{
-    Actor, ActorRole, Calendar, ConnectionId, Origin, SyncFailure, SyncId, Timestamp,
+    Actor, ActorRole, Calendar, CoachId, ConnectionId, Origin, SyncFailure, SyncId, Timestamp,
 };
 use crate::oauth::{CallbackError, ExchangeFailure, Grant, ReturnAddress};
 use crate::provider::{Access, Account, Budget};
@@ -42,12 +42,19 @@ impl std::fmt::Debug for Callback {
     }
 }
 
+/// What a sign-in connected.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Connected {
+    pub coach_id: CoachId,
+    pub connection_id: ConnectionId,
+}
+
 /// How a sign-in ended.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Finished {
     /// Where to send the browser.
     pub location: Url,
-    pub outcome: Result<ConnectionId, CallbackError>,
+    pub outcome: Result<Connected, CallbackError>,
 }
 
 /// Why a believed sign-in came to nothing. What the browser is told is decided here; the rest is
@@ -121,11 +128,14 @@ impl ConnectFlow {
         // Allowed when it was stored; the settings may have changed since.
         let back = ReturnAddress::parse(&sign_in.return_to, &self.origins)
             .unwrap_or_else(|_| self.frontend.clone());
-        let provider = sign_in.provider;
+        let (provider, coach_id) = (sign_in.provider, sign_in.coach_id);
         match self.connect(sign_in, callback, request_id).await {
             Ok(connection_id) => Finished {
                 location: back.connected(provider, connection_id),
-                outcome: Ok(connection_id),
+                outcome: Ok(Connected {
+                    coach_id,
+                    connection_id,
+                }),
             },
             Err(failure) => {
                 let error = failure.told();

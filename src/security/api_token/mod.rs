@@ -16,7 +16,7 @@ use url::Url;
 
 pub use caller::{Caller, InvalidCaller, Role, Subject, UnknownRole};
 pub use sign::Signer;
-pub use verify::{TokenError, Verifier};
+pub use verify::{Token, TokenError, Verifier};
 
 /// What signatures are checked with. One of them only: which algorithms count follows from it, so
 /// that a public key is never taken for a shared secret.

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use chrono::DateTime;
 use data_encoding::BASE64URL_NOPAD;
 use jsonwebtoken::errors::ErrorKind;
 use jsonwebtoken::{Algorithm, DecodingKey, Validation};
@@ -11,7 +12,7 @@ use serde_json::{Map, Value};
 
 use super::jwks::Jwks;
 use super::{Caller, InvalidCaller, Realm, Role, Trust};
-use crate::domain::Clock;
+use crate::domain::{Clock, Timestamp};
 
 /// Longer tokens are refused before they are decoded.
 const MAX_TOKEN_BYTES: usize = 8 * 1024;
@@ -75,6 +76,13 @@ impl TokenError {
             }
         }
     }
+}
+
+/// A token that was believed.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Token {
+    pub caller: Caller,
+    pub good_until: Timestamp,
 }
 
 /// Checks tokens against one trust and one realm, at the time of one clock.
@@ -142,6 +150,11 @@ impl Verifier {
 
     /// The caller named by `token`.
     pub async fn verify(&self, token: &str) -> Result<Caller, TokenError> {
+        self.read(token).await.map(|token| token.caller)
+    }
+
+    /// What `token` says.
+    pub async fn read(&self, token: &str) -> Result<Token, TokenError> {
         let header = header_of(token).ok_or(TokenError::Malformed)?;
         if header.crit.is_some() {
             // We know no extension, and must refuse what we do not know: RFC 7515, section 4.1.11.
@@ -155,12 +168,14 @@ impl Verifier {
             (Keys::Jwks(jwks), "EdDSA") => jwks_claims(jwks, token, kid, Algorithm::EdDSA).await?,
             (Keys::Secret(_) | Keys::Jwks(_), _) => return Err(TokenError::WrongAlgorithm),
         };
-        self.check_times(&claims)?;
+        let good_until = self.check_times(&claims)?;
         self.check_realm(&claims)?;
-        caller_of(&claims)
+        let caller = caller_of(&claims)?;
+        Ok(Token { caller, good_until })
     }
 
-    fn check_times(&self, claims: &Map<String, Value>) -> Result<(), TokenError> {
+    /// Until when what goes on for longer than a request may go on.
+    fn check_times(&self, claims: &Map<String, Value>) -> Result<Timestamp, TokenError> {
         // Seconds, perhaps with a fraction: RFC 7519, section 2, NumericDate.
         let seconds = |name| match claims.get(name) {
             None | Some(Value::Null) => Ok(None),
@@ -177,7 +192,14 @@ impl Verifier {
                 return Err(TokenError::NotYetValid);
             }
         }
-        Ok(())
+        // One that is believed only because clocks differ is so to its end.
+        let until = if now < expires {
+            expires
+        } else {
+            expires + LEEWAY_SECONDS
+        };
+        // Beyond what a time can be: for ever.
+        Ok(DateTime::from_timestamp(until as i64, 0).unwrap_or(Timestamp::MAX_UTC))
     }
 
     fn check_realm(&self, claims: &Map<String, Value>) -> Result<(), TokenError> {

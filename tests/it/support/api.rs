@@ -228,9 +228,20 @@ impl Reply {
         Some(Self {
             status: answer.status().as_u16(),
             headers: answer.headers().clone(),
-            text: answer.text().await.ok()?,
+            text: match is_stream(&answer) {
+                // It has no end.
+                true => String::new(),
+                false => answer.text().await.ok()?,
+            },
         })
     }
+}
+
+fn is_stream(answer: &reqwest::Response) -> bool {
+    answer
+        .headers()
+        .get("content-type")
+        .is_some_and(|kind| kind == "text/event-stream")
 }
 
 pub(super) fn text(value: &Value) -> String {

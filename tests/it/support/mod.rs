@@ -12,6 +12,7 @@ mod proxy;
 mod real;
 mod session;
 mod sign_in;
+mod stream;
 
 pub(crate) use api::{Api, Reply};
 pub(crate) use calendar::COACH_EMAIL;
@@ -23,6 +24,7 @@ pub(crate) use proxy::Proxy;
 pub(crate) use real::RealDaemon;
 pub(crate) use session::Session;
 pub(crate) use sign_in::{Browser, Consent, parameter};
+pub(crate) use stream::StatusEvent;
 
 use std::time::{Duration, Instant};
 

@@ -4,6 +4,7 @@
 //! and ends; what they tell is tested on PostgreSQL alone.
 
 mod handover;
+mod live_status;
 mod quota;
 mod takeover;
 mod wakeups;
