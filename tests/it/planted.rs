@@ -57,6 +57,19 @@
 //! | A process that was stopped goes on after its lease has ended | `connections::context::tests::a_call_takes_no_step_after_a_pause_that_was_longer_than_the_lease` |
 //! | Every node uses the whole quota | `plan::share::tests::all_parts_together_are_never_more_than_the_whole` |
 //! | Work that one node takes in is not told to its owner | `it::two_nodes::wakeups::what_one_node_takes_in_its_owner_carries_at_once` |
+//! | **Live status** | |
+//! | Of what ends while clocks differ, readers miss a part | `it::live_status::what_ends_after_the_clock_was_set_back_is_told_all_the_same` |
+//! | A page that comes back is told all from the beginning | `it::live_status::a_page_that_comes_back_is_told_what_it_missed_and_nothing_twice` |
+//! | A page is told the same jobs again | `it::live_status::a_page_that_comes_back_is_told_what_it_missed_and_nothing_twice` |
+//! | Work that is done wakes no page | `it::live_status::a_burst_is_told_in_few_events_and_each_job_once` |
+//! | Every job is an event and a look of its own | `it::live_status::a_burst_is_told_in_few_events_and_each_job_once` |
+//! | A calendar that is connected appears on no open page | `it::live_status::a_page_of_the_coach_sees_settings_and_which_connections_come_and_go` |
+//! | What another node does appears on no page | `it::two_nodes::live_status::what_one_node_does_appears_on_a_page_at_the_other_on_postgres` |
+//! | A stream outlives its token | `it::live_status::a_stream_ends_with_its_token` |
+//! | A stream is open to strangers | `it::live_status::nobody_watches_what_is_not_theirs` |
+//! | Open pages hold up a daemon that stops | `it::live_status::a_daemon_that_stops_ends_its_streams_at_once` |
+//! | One caller takes all streams | `it::live_status::a_caller_opens_no_more_streams_than_its_share` |
+//! | A stream that is read is taken for an idle connection | `server::tests::an_answer_that_goes_on_is_no_idle_connection_and_one_that_is_not_read_is_cut_off` |
 //! | **Providers** | |
 //! | A create that was made before is a failure (409) | `provider::google::change::tests::a_create_that_landed_before_is_adopted_with_the_content_asked_for_now`, `provider::microsoft::change::tests::a_known_transaction_leads_to_its_event_or_to_the_next_generation` |
 //! | A create after a lost answer does not look first | `provider::microsoft::change::tests::a_create_takes_one_call_and_one_after_a_lost_answer_searches_first` |
