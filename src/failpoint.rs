@@ -61,6 +61,16 @@ pub enum Step {
     HandOver,
     /// A node says that it is alive.
     Census,
+    /// A webhook is registered, changed or deleted.
+    Webhook,
+    /// An operator has deliveries to a webhook tried again.
+    WebhookReplay,
+    /// A node takes deliveries that are due.
+    WebhookClaim,
+    /// A delivery is sent.
+    WebhookSend,
+    /// What became of it is recorded.
+    WebhookSettle,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -70,7 +80,7 @@ pub enum Moment {
 }
 
 impl Step {
-    pub const ALL: [Self; 28] = [
+    pub const ALL: [Self; 33] = [
         Self::Migrate,
         Self::SignInBegin,
         Self::SignInTake,
@@ -99,6 +109,11 @@ impl Step {
         Self::LeaseWant,
         Self::HandOver,
         Self::Census,
+        Self::Webhook,
+        Self::WebhookReplay,
+        Self::WebhookClaim,
+        Self::WebhookSend,
+        Self::WebhookSettle,
     ];
 
     pub fn as_str(self) -> &'static str {
@@ -131,16 +146,23 @@ impl Step {
             Self::LeaseWant => "lease_want",
             Self::HandOver => "hand_over",
             Self::Census => "census",
+            Self::Webhook => "webhook",
+            Self::WebhookReplay => "webhook_replay",
+            Self::WebhookClaim => "webhook_claim",
+            Self::WebhookSend => "webhook_send",
+            Self::WebhookSettle => "webhook_settle",
         }
     }
 
     /// Whether it leaves a trace outside the process, and only because there is work: what time alone
-    /// brings would make the n-th another one in each run. Three steps are counted as their call.
+    /// brings would make the n-th another one in each run, and so would deliveries, which go beside the
+    /// work at a pace of their own. Three steps are counted as their call.
     fn is_side_effect(self) -> bool {
         match self {
             Self::LeaseRenew | Self::Census | Self::ForgetErased => false,
             Self::Limiter => false,
             Self::Exchange | Self::Revoke | Self::Refresh => false,
+            Self::WebhookClaim | Self::WebhookSend | Self::WebhookSettle => false,
             Self::Migrate
             | Self::SignInBegin
             | Self::SignInTake
@@ -161,7 +183,9 @@ impl Step {
             | Self::Settle
             | Self::EndWaits
             | Self::LeaseWant
-            | Self::HandOver => true,
+            | Self::HandOver
+            | Self::Webhook
+            | Self::WebhookReplay => true,
         }
     }
 }

@@ -9,6 +9,7 @@ use ractor::{Actor, ActorCell, ActorProcessingErr, ActorRef, SpawnErr};
 
 use crate::actor_slot::ActorSlot;
 use crate::connections::WorkerContext;
+use crate::domain::Timestamp;
 use crate::store::StoreError;
 
 const TURN: Duration = Duration::from_secs(600);
@@ -112,14 +113,16 @@ impl Housekeeper {
             }
         }
         let audit_events = self.forget_audit_events().await?;
+        let deliveries = self.forget_deliveries().await?;
         store.cut_off_log().await?;
-        if sign_ins + appointments + keys + jobs + audit_events > 0 {
+        if sign_ins + appointments + keys + jobs + audit_events + deliveries > 0 {
             tracing::debug!(
                 sign_ins,
                 appointments,
                 keys,
                 jobs,
                 audit_events,
+                deliveries,
                 "housekeeping done"
             );
         }
@@ -127,8 +130,7 @@ impl Housekeeper {
     }
 
     async fn forget_audit_events(&self) -> Result<u64, StoreError> {
-        let kept = TimeDelta::from_std(self.context.audit_retention).unwrap_or(TimeDelta::MAX);
-        let Some(before) = self.context.clock.now().checked_sub_signed(kept) else {
+        let Some(before) = self.before(self.context.audit_retention) else {
             return Ok(0);
         };
         let mut forgotten = 0;
@@ -139,5 +141,29 @@ impl Housekeeper {
                 return Ok(forgotten);
             }
         }
+    }
+
+    async fn forget_deliveries(&self) -> Result<u64, StoreError> {
+        let store = &self.context.store;
+        store
+            .give_up_overdue_deliveries(self.context.clock.now())
+            .await?;
+        let Some(before) = self.before(self.context.webhook_retention) else {
+            return Ok(0);
+        };
+        let mut forgotten = 0;
+        loop {
+            let some = store.forget_deliveries(before).await?;
+            forgotten += some;
+            if some == 0 {
+                return Ok(forgotten);
+            }
+        }
+    }
+
+    /// What is older than this is not kept.
+    fn before(&self, kept: Duration) -> Option<Timestamp> {
+        let kept = TimeDelta::from_std(kept).unwrap_or(TimeDelta::MAX);
+        self.context.clock.now().checked_sub_signed(kept)
     }
 }

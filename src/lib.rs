@@ -49,6 +49,7 @@
 //! - [`store`]: everything durable, and the only place that names sea-orm
 //! - [`telemetry`]: how the logs are written
 //! - [`token_rotation`]: stored tokens under a new key, while serving
+//! - [`webhooks`]: telling the platform what happens
 
 mod actor_slot;
 pub mod api;
@@ -79,3 +80,4 @@ pub mod simulator;
 pub mod store;
 pub mod telemetry;
 pub mod token_rotation;
+pub mod webhooks;

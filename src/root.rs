@@ -11,6 +11,7 @@ use tokio_util::sync::CancellationToken;
 use crate::connections::{ConnectionsHandle, WorkerContext};
 use crate::housekeeper::HousekeeperHandle;
 use crate::queue::PollerHandle;
+use crate::webhooks::{DelivererHandle, Sender};
 
 /// Restarts of one child within [`WINDOW`] after which the process gives up.
 const TOLERATED: usize = 5;
@@ -23,6 +24,8 @@ pub(crate) struct Tree {
     pub(crate) poller: PollerHandle,
     pub(crate) connections: ConnectionsHandle,
     pub(crate) housekeeper: HousekeeperHandle,
+    pub(crate) deliverer: DelivererHandle,
+    pub(crate) sender: Sender,
     pub(crate) poll_interval: Duration,
     /// Cancelled when the tree cannot be kept alive.
     pub(crate) failed: CancellationToken,
@@ -33,6 +36,7 @@ enum Child {
     Poller,
     Connections,
     Housekeeper,
+    Deliverer,
 }
 
 #[derive(Debug, Default)]
@@ -67,7 +71,12 @@ impl Actor for Tree {
     ) -> Result<State, ActorProcessingErr> {
         let mut state = State::default();
         // The poller last: what it wakes must be there.
-        for child in [Child::Housekeeper, Child::Connections, Child::Poller] {
+        for child in [
+            Child::Housekeeper,
+            Child::Deliverer,
+            Child::Connections,
+            Child::Poller,
+        ] {
             let actor = self.spawn(child, myself.get_cell()).await?;
             state.children.push((actor.get_id(), child));
         }
@@ -136,6 +145,16 @@ impl Tree {
     async fn spawn(&self, child: Child, root: ActorCell) -> Result<ActorCell, SpawnErr> {
         match child {
             Child::Housekeeper => self.housekeeper.start(self.context.clone(), root).await,
+            Child::Deliverer => {
+                self.deliverer
+                    .start(
+                        self.context.clone(),
+                        self.sender.clone(),
+                        self.poll_interval,
+                        root,
+                    )
+                    .await
+            }
             Child::Connections => {
                 self.connections
                     .start(self.context.clone(), self.poller.clone(), root)
@@ -174,6 +193,7 @@ impl Child {
             Self::Poller => "queue_poller",
             Self::Connections => "connections",
             Self::Housekeeper => "housekeeper",
+            Self::Deliverer => "webhook_deliverer",
         }
     }
 }

@@ -15,6 +15,7 @@ mod m0006_outages;
 mod m0007_fewer_reads;
 mod m0008_idempotency;
 mod m0009_audit;
+mod m0010_webhooks;
 mod m0011_settled_jobs;
 
 #[derive(Debug)]
@@ -33,6 +34,7 @@ impl MigratorTrait for Migrator {
             Box::new(m0007_fewer_reads::Migration),
             Box::new(m0008_idempotency::Migration),
             Box::new(m0009_audit::Migration),
+            Box::new(m0010_webhooks::Migration),
             Box::new(m0011_settled_jobs::Migration),
         ]
     }

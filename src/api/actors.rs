@@ -175,6 +175,7 @@ impl Example for ActorTree {
                     ActorReport::new("queue_poller", ActorState::Running, at(0)),
                     connections,
                     ActorReport::new("housekeeper", ActorState::Running, at(0)),
+                    ActorReport::new("webhook_deliverer", ActorState::Running, at(0)),
                 ],
                 ..ActorReport::new("daemon", ActorState::Running, at(0))
             },

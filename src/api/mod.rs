@@ -29,6 +29,7 @@ mod tests;
 mod time;
 mod view;
 mod watch;
+mod webhooks;
 
 use std::sync::Arc;
 
@@ -46,6 +47,7 @@ use crate::domain::{Clock, Entropy};
 use crate::oauth::ConnectFlow;
 use crate::security::api_token::Verifier;
 use crate::store::Store;
+use crate::webhooks::Registrations;
 
 /// Under which everything but health, metrics, documents and pages lies.
 pub const BASE_PATH: &str = "/api/calendar-integration";
@@ -56,6 +58,7 @@ pub struct ApiState {
     pub verifier: Arc<Verifier>,
     pub limits: RequestLimits,
     pub flow: Arc<ConnectFlow>,
+    pub webhooks: Registrations,
     pub waker: Arc<dyn Waker>,
     pub live: Arc<dyn LiveConnections>,
     pub health: Arc<dyn Health>,

@@ -7,6 +7,7 @@ use crate::domain::{Actor, ActorRole, Origin, SystemClock, SystemEntropy};
 use crate::security::KeyRing;
 use crate::store::Store;
 use crate::token_rotation::rotate;
+use crate::webhooks::rotate_secrets;
 
 #[expect(clippy::print_stdout, reason = "the outcome is what was asked for")]
 pub(super) async fn run() -> anyhow::Result<ExitCode> {
@@ -24,14 +25,24 @@ pub(super) async fn run() -> anyhow::Result<ExitCode> {
     let now = SystemClock::shared().now();
     store.record_key_rotation(&origin, now).await?;
     let rotation = rotate(&store, &keys, &SystemEntropy).await?;
+    let webhooks = rotate_secrets(&store, &keys, &SystemEntropy).await?;
     store.close().await;
     println!(
         "{} connections were encrypted anew, {} already were.",
         rotation.resealed, rotation.current
     );
-    if rotation.unreadable.is_empty() {
+    if webhooks.resealed > 0 {
+        println!("{} webhook secrets were encrypted anew.", webhooks.resealed);
+    }
+    for (id, why) in &webhooks.unreadable {
+        println!("The secret of webhook {id} cannot be read ({why}); give it a new one.");
+    }
+    if rotation.unreadable.is_empty() && webhooks.unreadable.is_empty() {
         println!("The older keys are no longer needed for stored tokens.");
         return Ok(ExitCode::SUCCESS);
+    }
+    if rotation.unreadable.is_empty() {
+        return Ok(ExitCode::FAILURE);
     }
     println!(
         "{} connections cannot be read with these keys; their coaches must sign in again, or the \

@@ -23,6 +23,7 @@ mod source;
 mod sync;
 mod table;
 mod telemetry;
+mod webhooks;
 
 use std::time::Duration;
 
@@ -39,6 +40,7 @@ pub use source::Sources;
 pub use sync::SyncConfig;
 pub use table::{GROUPS, Group, settings, settings_table_markdown};
 pub use telemetry::{LogFormat, TelemetryConfig};
+pub use webhooks::WebhookConfig;
 
 use crate::security::KeyRing;
 
@@ -88,6 +90,7 @@ pub struct Config {
     pub auth: AuthConfig,
     pub requests: RequestConfig,
     pub sync: SyncConfig,
+    pub webhooks: WebhookConfig,
     pub lease_ttl: Duration,
     pub audit_retention: Duration,
     pub shutdown_deadline: Duration,
@@ -104,6 +107,7 @@ impl Section for Config {
         let auth = AuthConfig::read(reader);
         let requests = RequestConfig::read(reader);
         let sync = SyncConfig::read(reader);
+        let webhooks = WebhookConfig::read(reader);
         let lease_ttl = reader.duration(&LEASE_TTL);
         let audit_retention = reader.duration(&AUDIT_RETENTION);
         let shutdown_deadline = reader.duration(&SHUTDOWN_DEADLINE);
@@ -117,6 +121,7 @@ impl Section for Config {
             auth: auth?,
             requests: requests?,
             sync: sync?,
+            webhooks: webhooks?,
             lease_ttl: lease_ttl?,
             audit_retention: audit_retention?,
             shutdown_deadline: shutdown_deadline?,

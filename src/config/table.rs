@@ -3,7 +3,7 @@
 use super::setting::Setting;
 use super::{
     AUDIT_RETENTION, LEASE_TTL, SHUTDOWN_DEADLINE, database, google, http, limits, microsoft,
-    requests, security, sync, telemetry,
+    requests, security, sync, telemetry, webhooks,
 };
 
 /// Settings that belong together.
@@ -13,7 +13,7 @@ pub struct Group {
     pub settings: &'static [&'static Setting],
 }
 
-pub static GROUPS: [Group; 7] = [
+pub static GROUPS: [Group; 8] = [
     Group {
         title: "Daemon",
         settings: &[
@@ -82,6 +82,13 @@ pub static GROUPS: [Group; 7] = [
             &sync::SYNC_RETRY_BASE,
             &sync::SYNC_RETRY_CAP,
             &sync::FRESHNESS_OBJECTIVE,
+        ],
+    },
+    Group {
+        title: "Webhooks",
+        settings: &[
+            &webhooks::WEBHOOK_ALLOW_PRIVATE_ADDRESSES,
+            &webhooks::WEBHOOK_RETENTION,
         ],
     },
     Group {

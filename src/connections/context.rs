@@ -20,6 +20,8 @@ const IDLE_AFTER: Duration = Duration::from_secs(300);
 
 /// Unless it is set.
 const AUDIT_RETENTION: Duration = Duration::from_secs(365 * 24 * 3600);
+/// Likewise.
+const WEBHOOK_RETENTION: Duration = Duration::from_secs(30 * 24 * 3600);
 
 #[derive(Debug)]
 pub struct WorkerContext {
@@ -36,6 +38,8 @@ pub struct WorkerContext {
     pub idle_after: Duration,
     /// How long the audit trail is kept.
     pub audit_retention: Duration,
+    /// How long what was told to webhooks is kept.
+    pub webhook_retention: Duration,
     pub metrics: Metrics,
     pub nodes: Nodes,
     /// Who watches, on this node.
@@ -72,6 +76,7 @@ impl WorkerContext {
             restart: RestartPolicy::default(),
             idle_after: IDLE_AFTER,
             audit_retention: AUDIT_RETENTION,
+            webhook_retention: WEBHOOK_RETENTION,
             metrics,
             nodes,
             changes: Changes::default(),

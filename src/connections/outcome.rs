@@ -5,8 +5,8 @@ use std::time::Duration;
 use super::context::WorkerContext;
 use super::services::Service;
 use crate::domain::{
-    ConnectionId, EventContent, FailureCode, Flags, Jitter, LastSync, Mapping, Parts, RateScope,
-    ReauthReason, Stale, SyncFailure, Timestamp, Wait, WaitReason,
+    CalendarEvent, ConnectionId, EventContent, FailureCode, Flags, Jitter, LastSync, Mapping,
+    MappingState, Parts, RateScope, ReauthReason, Stale, SyncFailure, Timestamp, Wait, WaitReason,
 };
 use crate::plan::{Breaker, Heard, Plan, Verdict, absent, judge, live};
 use crate::provider::{Done, Wrote};
@@ -150,6 +150,9 @@ pub(super) fn settlement(
         plan,
         mapping,
     } = asked;
+    let was_told = claimed.job.error_code.is_some();
+    let was_asked = answer.is_some();
+    let before = mapping.clone();
     let (mapping, end) = match (answer, mapping) {
         (Some(Ok(done)), Some(before)) => {
             tally.succeeded = true;
@@ -180,12 +183,24 @@ pub(super) fn settlement(
             "job failed for good; it can be replayed"
         );
     }
+    // Where nothing was done, nothing is told, unless it ends what was told to have failed.
+    let shown = mapping.as_ref().or(before.as_ref());
+    let shows = (was_asked || was_told).then(|| shows(shown));
     Settlement {
         job_id: claimed.job.id,
         appointment_id: claimed.appointment.id,
         mapping,
         end,
+        shows,
         erased: claimed.appointment.erased,
+    }
+}
+
+/// Whether the calendar holds an event for the appointment.
+fn shows(mapping: Option<&Mapping>) -> CalendarEvent {
+    match mapping.map(|mapping| mapping.state) {
+        Some(MappingState::Live | MappingState::Creating) => CalendarEvent::Present,
+        Some(MappingState::Absent) | None => CalendarEvent::Absent,
     }
 }
 

@@ -9,7 +9,7 @@ use super::outcome::Tally;
 use super::round::{Hands, RoundEnd};
 use super::services::Service;
 use super::token::{NoToken, UNREADABLE};
-use crate::domain::{ConnectionStatus, SyncFailure, Timestamp, Wait, WaitReason};
+use crate::domain::{ConnectionStatus, QuarantineReason, SyncFailure, Timestamp, Wait, WaitReason};
 use crate::plan::{Verdict, judge};
 use crate::security::Unreadable;
 use crate::store::{Claim, ClaimRequest, Fence, Lease, NoClaim, StoreError};
@@ -217,8 +217,7 @@ async fn set_aside(
         .store
         .set_connection_status(
             Fence::Lease(lease),
-            ConnectionStatus::Quarantined,
-            Some(UNREADABLE),
+            Some((QuarantineReason::TokensUnreadable, UNREADABLE)),
             Some(until),
             now,
         )
@@ -246,13 +245,7 @@ async fn reactivate(
     claim.commit(&[], &[]).await?;
     context
         .store
-        .set_connection_status(
-            Fence::Lease(lease),
-            ConnectionStatus::Active,
-            None,
-            Some(now),
-            now,
-        )
+        .set_connection_status(Fence::Lease(lease), None, Some(now), now)
         .await?;
     context.changed([lease.connection_id.into()]);
     tracing::info!(connection.id = %lease.connection_id, "cool-down is over; the connection is tried again");

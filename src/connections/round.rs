@@ -206,7 +206,7 @@ impl Hands {
             breaker: self.breaker,
             reauth: tally
                 .reauth
-                .map(|reason| (self.tokens.seen_version(), reason.as_str().to_owned())),
+                .map(|reason| (self.tokens.seen_version(), reason)),
             last_sync: tally.last_sync(),
             max_attempts: context.backoff.max_attempts,
             now,

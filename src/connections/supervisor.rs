@@ -15,7 +15,7 @@ use super::context::WorkerContext;
 use super::limiter::ConnectionBudget;
 use super::record::{Record, WorkerState};
 use super::worker::{self, WorkerArgs, WorkerMsg};
-use crate::domain::{ConnectionId, ConnectionStatus, Timestamp};
+use crate::domain::{ConnectionId, QuarantineReason, Timestamp};
 use crate::plan::{Restart, restart};
 use crate::queue::PollerHandle;
 use crate::store::Fence;
@@ -237,8 +237,7 @@ impl Supervisor {
             .store
             .set_connection_status(
                 Fence::Node(self.connection_id, self.context.node),
-                ConnectionStatus::Quarantined,
-                Some(&reason),
+                Some((QuarantineReason::Crashed, &reason)),
                 Some(until),
                 now,
             )

@@ -70,7 +70,7 @@ pub(super) async fn actors(ports: &Ports, query: ActorQuery) -> ActorTree {
         running(ports.housekeeper.is_running()),
         ports.started_at,
     );
-    let mut children = vec![poller(ports), connections, housekeeper];
+    let mut children = vec![poller(ports), connections, housekeeper, deliverer(ports)];
     children.extend(other_nodes(ports).await);
     ActorTree {
         totals,
@@ -122,6 +122,19 @@ fn poller(ports: &Ports) -> ActorReport {
         ..ActorReport::new(
             "queue_poller",
             running(ports.poller.is_running()),
+            ports.started_at,
+        )
+    }
+}
+
+fn deliverer(ports: &Ports) -> ActorReport {
+    let seen = ports.deliverer.snapshot();
+    ActorReport {
+        last_progress_at: seen.last_look_at.map(UtcTime),
+        last_error: seen.last_error,
+        ..ActorReport::new(
+            "webhook_deliverer",
+            running(ports.deliverer.is_running()),
             ports.started_at,
         )
     }

@@ -55,6 +55,7 @@ impl Background {
 /// Gives everything back that other nodes may take over, and tells them.
 pub(super) async fn leave(context: &WorkerContext) -> Result<(), StoreError> {
     context.store.release_leases(Some(context.node)).await?;
+    context.store.release_deliveries(Some(context.node)).await?;
     if context.store.is_sqlite() {
         return Ok(());
     }

@@ -40,6 +40,7 @@ use crate::security::api_token::Verifier;
 use crate::server;
 use crate::shared_time;
 use crate::store::{Store, StoreError};
+use crate::webhooks::{DelivererHandle, Guard, Lookup, Registrations, Sender, SystemLookup};
 
 /// What a daemon takes from its surroundings.
 #[derive(Clone, Debug)]
@@ -48,6 +49,8 @@ pub struct Surroundings {
     pub entropy: Arc<dyn Entropy>,
     /// How long one call to a provider may take, its answer included.
     pub call_timeout: Duration,
+    /// Who says where the names of webhooks lead.
+    pub lookup: Arc<dyn Lookup>,
 }
 
 impl Default for Surroundings {
@@ -56,6 +59,7 @@ impl Default for Surroundings {
             clock: SystemClock::shared(),
             entropy: Arc::new(SystemEntropy),
             call_timeout: http::CALL_TIMEOUT,
+            lookup: Arc::new(SystemLookup),
         }
     }
 }
@@ -99,6 +103,7 @@ impl Daemon {
             clock,
             entropy,
             call_timeout,
+            lookup,
         } = surroundings;
         let store = Store::open(&config.database.url).await?;
         store.migrate().await?;
@@ -106,11 +111,14 @@ impl Daemon {
         if store.is_sqlite() {
             // The only daemon on this file: whoever held leases is dead.
             store.release_leases(None).await?;
+            store.release_deliveries(None).await?;
         }
         // Before anything acts, so that a taken port does not end work that has begun.
         let listener = listen(config.http.bind_address).await?;
         let address = listener.local_addr().unwrap_or(config.http.bind_address);
         let http = http::client_within(call_timeout)?;
+        let guard = Guard::new(config.webhooks.allow_private_addresses, lookup);
+        let sender = Sender::new(guard.clone())?;
         let context = Arc::new(worker_context(&config, store, &http, &clock, &entropy));
         for provider in context.services.keys().copied() {
             // Who waited for this provider to be configured.
@@ -126,6 +134,7 @@ impl Daemon {
             poller,
             connections: ConnectionsHandle::new(),
             housekeeper: HousekeeperHandle::default(),
+            deliverer: DelivererHandle::default(),
             started_at: clock.now(),
             scrape: Arc::default(),
             // The other half of the connections is for those who ask and go.
@@ -138,13 +147,15 @@ impl Daemon {
             poller: ports.poller.clone(),
             connections: ports.connections.clone(),
             housekeeper: ports.housekeeper.clone(),
+            deliverer: ports.deliverer.clone(),
+            sender,
             poll_interval: config.sync.poll_interval,
             failed: failed.clone(),
         })
         .await?;
 
         let deadline = config.shutdown_deadline;
-        let service = api::service(api_state(config, &ports, http), dashboard::routes());
+        let service = api::service(api_state(config, &ports, http, guard), dashboard::routes());
         let server = tokio::spawn(server::serve(
             listener,
             service,
@@ -190,6 +201,7 @@ impl Daemon {
         };
         self.stop_server.cancel();
         let is_quiet = self.ports.connections.drain(left()).await;
+        self.ports.deliverer.drain(left()).await;
         let _ = self.root.cast(RootMsg::Stop);
         if tokio::time::timeout(left(), self.background.stop())
             .await
@@ -243,11 +255,19 @@ fn worker_context(
         Metrics::new(config.sync.freshness_objective),
     );
     context.audit_retention = config.audit_retention;
+    context.webhook_retention = config.webhooks.retention;
     context
 }
 
-fn api_state(config: Config, ports: &Ports, http: reqwest::Client) -> ApiState {
+fn api_state(config: Config, ports: &Ports, http: reqwest::Client, guard: Guard) -> ApiState {
     let context = &ports.context;
+    let webhooks = Registrations {
+        store: context.store.clone(),
+        keys: config.keys.clone(),
+        guard,
+        clock: context.clock.clone(),
+        entropy: context.entropy.clone(),
+    };
     let origins = AllowedOrigins::of_origins(config.http.allowed_origins());
     let frontend = ReturnAddress::parse(config.http.frontend_url.as_str(), &origins)
         .expect("the frontend's own origin is allowed");
@@ -282,6 +302,7 @@ fn api_state(config: Config, ports: &Ports, http: reqwest::Client) -> ApiState {
         verifier: Arc::new(verifier),
         limits: RequestLimits::new(config.requests, context.clock.clone()),
         flow: Arc::new(flow),
+        webhooks,
         waker: Arc::new(ports.clone()),
         live: Arc::new(ports.clone()),
         health: Arc::new(ports.clone()),

@@ -17,6 +17,7 @@ use crate::connections::{self, ConnectionsHandle, WorkerContext};
 use crate::domain::{Calendar, CalendarId, CoachId, ConnectionId, SyncFailure, Timestamp};
 use crate::housekeeper::HousekeeperHandle;
 use crate::queue::PollerHandle;
+use crate::webhooks::DelivererHandle;
 
 /// The running parts, as the API sees them.
 #[derive(Clone, Debug)]
@@ -25,6 +26,7 @@ pub(super) struct Ports {
     pub(super) poller: PollerHandle,
     pub(super) connections: ConnectionsHandle,
     pub(super) housekeeper: HousekeeperHandle,
+    pub(super) deliverer: DelivererHandle,
     pub(super) started_at: Timestamp,
     pub(super) scrape: Arc<ScrapeCache>,
     pub(super) streams: StatusStreams,

@@ -61,6 +61,7 @@ pub(super) async fn metrics(ports: &Ports) -> String {
         ],
         due_times: ports.poller.snapshot().waiting,
         status_streams: ports.streams.open(),
+        webhook_calls: ports.deliverer.snapshot().in_flight,
     };
     ports.context.metrics.encode(&readings).unwrap_or_default()
 }
@@ -88,6 +89,7 @@ async fn database(ports: &Ports) -> Result<DatabaseReadings, StoreError> {
         depth: store.queue_depth().await?,
         lateness: store.lateness().await?,
         connections: counts,
+        webhooks: store.webhook_readings().await?,
     };
     kept.readings = Some((now, readings.clone()));
     Ok(readings)

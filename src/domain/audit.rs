@@ -20,6 +20,13 @@ pub enum AuditAction {
     CoachForgotten,
     /// `keys rotate` was started.
     KeyRotationStarted,
+    WebhookRegistered,
+    /// Its address, its events, or whether it is told anything.
+    WebhookChanged,
+    WebhookSecretRotated,
+    /// What was told to it, or could not be, is told again.
+    WebhookReplayed,
+    WebhookDeleted,
 }
 
 /// What an actor is to us.

@@ -42,6 +42,15 @@ impl ReauthReason {
             }
         }
     }
+
+    /// A stable word for it.
+    pub fn code(self) -> &'static str {
+        match self {
+            Self::GrantRefused => "grant_refused",
+            Self::ScopeMissing => "scope_missing",
+            Self::PolicyRequires => "policy_requires",
+        }
+    }
 }
 
 /// What is no longer as we knew it.

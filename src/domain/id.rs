@@ -75,6 +75,10 @@ uuid_id! {
     SyncId
     /// One run of the daemon: a new id at every start.
     NodeId
+    /// An address of the platform that is told what happens.
+    WebhookId
+    /// One event on its way to one webhook: the `webhook-id` of each of its attempts.
+    DeliveryId
 }
 
 macro_rules! opaque_id {

@@ -17,6 +17,7 @@ mod job;
 mod mapping;
 mod provider;
 mod wait;
+mod webhook;
 
 pub use appointment::{
     Appointment, AppointmentStatus, Client, InvalidAppointment, MAX_APPOINTMENT_HOURS,
@@ -31,10 +32,13 @@ pub use content::{EventContent, Fingerprint, Fingerprints, Parts};
 pub use entropy::{Entropy, Jitter, SeededEntropy, SystemEntropy};
 pub use failure::{FailureCode, RateScope, ReauthReason, Stale, SyncFailure};
 pub use id::{
-    AppointmentId, AuditEventId, CalendarId, CoachId, ConnectionId, Etag, EventId, JobId, NodeId,
-    SyncId,
+    AppointmentId, AuditEventId, CalendarId, CoachId, ConnectionId, DeliveryId, Etag, EventId,
+    JobId, NodeId, SyncId, WebhookId,
 };
 pub use job::{Flags, JobStatus, Operation, Priority};
 pub use mapping::{CreateKey, EventRef, Generation, Mapping, MappingState};
 pub use provider::{ProviderKind, UnknownProvider};
 pub use wait::{Wait, WaitReason};
+pub use webhook::{
+    CalendarEvent, DeliveryError, DeliveryStatus, DisabledReason, QuarantineReason, WebhookEvent,
+};

@@ -2,9 +2,11 @@
 
 use prometheus_client::encoding::EncodeLabelSet;
 
-use crate::domain::{ConnectionStatus, JobStatus, ProviderKind, SyncFailure, WaitReason};
+use crate::domain::{
+    ConnectionStatus, DisabledReason, JobStatus, ProviderKind, SyncFailure, Timestamp, WaitReason,
+};
 use crate::provider::Change;
-use crate::store::JobEnd;
+use crate::store::{DeliveryEnd, JobEnd};
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
 pub(super) struct ByProvider {
@@ -71,6 +73,23 @@ pub(super) struct ByAnswer {
     pub(super) status: &'static str,
 }
 
+/// Of what there is one, or none while it is not known.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+pub(super) struct Whole {}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+pub(super) struct ByDelivery {
+    outcome: &'static str,
+}
+
+/// One of each kind.
+pub(super) const DELIVERY_ENDS: [DeliveryEnd; 4] = [
+    DeliveryEnd::Delivered,
+    DeliveryEnd::Again(Timestamp::UNIX_EPOCH),
+    DeliveryEnd::GivenUp,
+    DeliveryEnd::Disabled(DisabledReason::Failing),
+];
+
 pub(super) const COMPLETED: &str = "completed";
 pub(super) const FAILED: &str = "failed";
 pub(super) const JOB_OUTCOMES: [&str; 4] = [COMPLETED, "retried", "put_off", FAILED];
@@ -92,10 +111,11 @@ pub(super) const WAITS: [WaitReason; 4] = [
     WaitReason::NotConfigured,
 ];
 /// Whatever is restarted.
-pub(super) const ACTORS: [&str; 5] = [
+pub(super) const ACTORS: [&str; 6] = [
     "queue_poller",
     "connections",
     "housekeeper",
+    "webhook_deliverer",
     "connection_supervisor",
     "connection_worker",
 ];
@@ -164,6 +184,17 @@ pub(super) fn job_outcome(end: &JobEnd) -> &'static str {
         JobEnd::Again { counted: true, .. } => "retried",
         JobEnd::Again { counted: false, .. } => "put_off",
         JobEnd::Failed { .. } => FAILED,
+    }
+}
+
+pub(super) fn delivery(end: DeliveryEnd) -> ByDelivery {
+    ByDelivery {
+        outcome: match end {
+            DeliveryEnd::Delivered => "delivered",
+            DeliveryEnd::Again(_) => "retried",
+            DeliveryEnd::GivenUp => "given_up",
+            DeliveryEnd::Disabled(_) => "webhook_disabled",
+        },
     }
 }
 

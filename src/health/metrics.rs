@@ -14,13 +14,14 @@ use prometheus_client::metrics::histogram::{Histogram, exponential_buckets};
 use prometheus_client::registry::{Metric, Registry, Unit};
 
 use super::labels::{
-    self, ByActor, ByAnswer, ByCall, ByDirection, ByOutcome, ByProvider, ByReason, ByRoute, of,
+    self, ByActor, ByAnswer, ByCall, ByDelivery, ByDirection, ByOutcome, ByProvider, ByReason,
+    ByRoute, of,
 };
 use super::readings::{Gauges, Readings};
 use super::text;
 use crate::domain::{FailureCode, ProviderKind, SyncFailure, Timestamp, WaitReason};
 use crate::provider::{Change, Done};
-use crate::store::{Job, JobEnd};
+use crate::store::{DeliveryEnd, Job, JobEnd};
 
 /// Cheap to clone; all clones count together.
 #[derive(Clone, Debug)]
@@ -46,6 +47,8 @@ struct Inner {
     leases: Gauge,
     takeovers: Counter,
     nodes: Gauge,
+    deliveries: Family<ByDelivery, Counter>,
+    delivery_latency: Histogram,
     messages: Family<ByDirection, Counter>,
     requests: Family<ByAnswer, Counter>,
     request_duration: Durations<ByRoute>,
@@ -131,6 +134,13 @@ impl Filling {
         metric
     }
 
+    fn calls(&mut self, name: &str, help: &str) -> Histogram {
+        let histogram = CALLS.new_metric();
+        self.0
+            .register_with_unit(name, help, Unit::Seconds, histogram.clone());
+        histogram
+    }
+
     fn durations<L>(&mut self, name: &str, help: &str, buckets: Buckets) -> Durations<L>
     where
         L: Clone + std::hash::Hash + Eq + EncodeLabelSet + std::fmt::Debug + Send + Sync + 'static,
@@ -195,6 +205,14 @@ impl Metrics {
                 "Connections taken over from a node that fell silent",
             ),
             nodes: filling.add("nodes_alive", "Nodes on this database, this one included"),
+            deliveries: filling.add(
+                "webhook_attempts",
+                "Attempts to tell a webhook, by outcome; given_up: for good, unless replayed",
+            ),
+            delivery_latency: filling.calls(
+                "webhook_latency",
+                "Time an attempt to tell a webhook took",
+            ),
             messages: filling.add("node_messages", "Wake-ups between nodes, sent and received"),
             requests: filling.add(
                 "http_requests",
@@ -318,6 +336,13 @@ impl Metrics {
             .set(i64::try_from(alive).unwrap_or(i64::MAX));
     }
 
+    /// An attempt to tell a webhook ended.
+    pub(crate) fn delivered(&self, end: DeliveryEnd, took: Duration) {
+        let labels = labels::delivery(end);
+        self.inner.deliveries.get_or_create(&labels).inc();
+        self.inner.delivery_latency.observe(took.as_secs_f64());
+    }
+
     pub(crate) fn notified(&self) {
         self.message("sent");
     }
@@ -398,6 +423,9 @@ impl Inner {
         }
         for actor in labels::ACTORS {
             drop(self.restarts.get_or_create(&ByActor { actor }));
+        }
+        for end in labels::DELIVERY_ENDS {
+            drop(self.deliveries.get_or_create(&labels::delivery(end)));
         }
         for direction in ["sent", "received"] {
             drop(self.messages.get_or_create(&ByDirection { direction }));

@@ -7,9 +7,9 @@ use prometheus_client::metrics::family::Family;
 use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::registry::{Registry, Unit};
 
-use super::labels::{self, ByActor, ByPart, ByProvider, ByState, ByStatus, of};
+use super::labels::{self, ByActor, ByPart, ByProvider, ByState, ByStatus, Whole, of};
 use crate::domain::{ConnectionStatus, ProviderKind, Timestamp};
-use crate::store::{Lateness, QueueDepth};
+use crate::store::{Lateness, QueueDepth, WebhookReadings};
 
 type Seconds = Gauge<f64, AtomicU64>;
 
@@ -19,6 +19,7 @@ pub struct DatabaseReadings {
     pub depth: Vec<QueueDepth>,
     pub lateness: Vec<Lateness>,
     pub connections: Vec<(ProviderKind, ConnectionStatus, u64)>,
+    pub webhooks: WebhookReadings,
 }
 
 /// What one answer tells beside the counters.
@@ -37,6 +38,8 @@ pub struct Readings {
     pub due_times: usize,
     /// Streams of live status that are open.
     pub status_streams: usize,
+    /// Calls to webhooks under way.
+    pub webhook_calls: usize,
 }
 
 #[derive(Debug)]
@@ -50,6 +53,10 @@ pub(super) struct Gauges {
     hints: Family<ByActor, Gauge>,
     due_times: Gauge,
     status_streams: Gauge,
+    webhooks: Family<ByState, Gauge>,
+    webhook_pending: Family<Whole, Gauge>,
+    webhook_oldest: Family<Whole, Seconds>,
+    webhook_calls: Gauge,
 }
 
 impl Gauges {
@@ -64,6 +71,10 @@ impl Gauges {
             hints: Family::default(),
             due_times: Gauge::default(),
             status_streams: Gauge::default(),
+            webhooks: Family::default(),
+            webhook_pending: Family::default(),
+            webhook_oldest: Family::default(),
+            webhook_calls: Gauge::default(),
         };
         registry.register(
             "queue_jobs",
@@ -112,6 +123,27 @@ impl Gauges {
             "Streams of live status that are open on this node",
             gauges.status_streams.clone(),
         );
+        registry.register(
+            "webhooks",
+            "Webhooks, by state; failing: nothing succeeded since the last failure, disabled: not by an operator",
+            gauges.webhooks.clone(),
+        );
+        registry.register(
+            "webhook_deliveries_pending",
+            "What webhooks are still to be told; the oldest 10000 are counted",
+            gauges.webhook_pending.clone(),
+        );
+        registry.register_with_unit(
+            "webhook_oldest_pending_age",
+            "Age of the oldest event that a webhook is still to be told; 0 if there is none",
+            Unit::Seconds,
+            gauges.webhook_oldest.clone(),
+        );
+        registry.register(
+            "webhook_attempts_in_flight",
+            "Attempts to tell a webhook under way",
+            gauges.webhook_calls.clone(),
+        );
         gauges
     }
 
@@ -133,6 +165,25 @@ impl Gauges {
         }
         self.due_times.set(whole(readings.due_times));
         self.status_streams.set(whole(readings.status_streams));
+        self.webhook_calls.set(whole(readings.webhook_calls));
+    }
+
+    fn set_webhooks(&self, said: &WebhookReadings, now: Timestamp) {
+        for (state, count) in [
+            ("enabled", said.enabled),
+            ("failing", said.failing),
+            ("switched_off", said.switched_off),
+            ("disabled", said.disabled),
+        ] {
+            let labels = ByState { state };
+            self.webhooks.get_or_create(&labels).set(whole(count));
+        }
+        self.webhook_pending
+            .get_or_create(&Whole {})
+            .set(whole(said.pending));
+        self.webhook_oldest
+            .get_or_create(&Whole {})
+            .set(age(said.oldest_pending, now));
     }
 
     fn set_database(&self, said: Option<&DatabaseReadings>, now: Timestamp) {
@@ -140,7 +191,11 @@ impl Gauges {
         self.oldest.clear();
         self.freshness.clear();
         self.connections.clear();
+        self.webhooks.clear();
+        self.webhook_pending.clear();
+        self.webhook_oldest.clear();
         let Some(said) = said else { return };
+        self.set_webhooks(&said.webhooks, now);
         for provider in ProviderKind::ALL {
             for status in labels::OPEN {
                 if let Some(labels) = labels::jobs(provider, status) {
@@ -152,11 +207,7 @@ impl Gauges {
                 self.connections.get_or_create(&labels).set(0);
             }
             let late = said.lateness.iter().find(|late| late.provider == provider);
-            let age = |since: Option<Timestamp>| {
-                since
-                    .and_then(|since| (now - since).to_std().ok())
-                    .map_or(0.0, |age| age.as_secs_f64())
-            };
+            let age = |since| age(since, now);
             let due_at = late.and_then(|late| late.due_at);
             let oldest_change = late.and_then(|late| late.oldest_change);
             self.oldest.get_or_create(&of(provider)).set(age(due_at));
@@ -174,6 +225,12 @@ impl Gauges {
             self.connections.get_or_create(&labels).set(whole(*count));
         }
     }
+}
+
+fn age(since: Option<Timestamp>, now: Timestamp) -> f64 {
+    since
+        .and_then(|since| (now - since).to_std().ok())
+        .map_or(0.0, |age| age.as_secs_f64())
 }
 
 fn whole(count: impl TryInto<i64>) -> i64 {
@@ -198,6 +255,7 @@ mod tests {
             hints: Vec::new(),
             due_times: 0,
             status_streams: 0,
+            webhook_calls: 0,
         };
         let metrics = Metrics::new(Duration::from_secs(60));
         metrics.encode(&readings).expect("a text")
@@ -223,6 +281,7 @@ mod tests {
             depth: Vec::new(),
             lateness: vec![late],
             connections: Vec::new(),
+            webhooks: WebhookReadings::default(),
         }));
         for line in [
             "calendar_freshness_seconds{provider=\"google\"} 300.0\n",

@@ -161,6 +161,7 @@ impl Ear {
             // What was said before nobody heard.
             self.poller.poll();
             self.context.changes.touch_all();
+            self.context.store.look_at_webhooks();
         }
     }
 
@@ -174,6 +175,7 @@ impl Ear {
             Note::Look(node) if node.is_none_or(|node| node == me) => {
                 self.context.metrics.heard();
                 self.poller.poll();
+                self.context.store.look_at_webhooks();
             }
             Note::Census => {
                 if let Err(error) = self.nodes.census(&self.context).await {

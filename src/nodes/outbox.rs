@@ -126,6 +126,7 @@ async fn send(
 ) -> Result<(), StoreError> {
     if letters.look_here {
         poller.poll();
+        context.store.look_at_webhooks();
     }
     let mut notes = Vec::new();
     let now = context.clock.now();

@@ -4,7 +4,7 @@
 use uuid::Uuid;
 
 use super::Context;
-use crate::domain::ConnectionId;
+use crate::domain::{ConnectionId, WebhookId};
 
 /// A connection's access token.
 pub fn access_token(id: ConnectionId) -> Context {
@@ -22,6 +22,33 @@ pub fn verifier(sign_in: Uuid) -> Context {
         table: "sign_ins",
         column: "verifier",
         row: sign_in,
+    }
+}
+
+/// The secret that a webhook's deliveries are signed with.
+pub fn webhook_secret(id: WebhookId) -> Context {
+    webhook(id, "secret")
+}
+
+/// The one before it.
+pub fn previous_webhook_secret(id: WebhookId) -> Context {
+    webhook(id, "previous_secret")
+}
+
+/// The body of an answer that is kept for whoever repeats the request.
+pub fn kept_answer(holder: Uuid) -> Context {
+    Context {
+        table: "idempotency_keys",
+        column: "body",
+        row: holder,
+    }
+}
+
+fn webhook(id: WebhookId, column: &'static str) -> Context {
+    Context {
+        table: "webhooks",
+        column,
+        row: id.0,
     }
 }
 

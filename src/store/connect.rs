@@ -10,10 +10,11 @@ use super::enqueue::{Order, full_sync, lock_leases, wake};
 use super::entity::connection;
 use super::open::commit;
 use super::sql::{Sql, lock_coaches};
+use super::webhooks::{News, tell};
 use super::{SealedTokens, Store, StoreError};
 use crate::domain::{
     AuditAction, Calendar, CoachId, ConnectionId, ConnectionStatus, Flags, LastSync, Origin,
-    Priority, ProviderKind, Settings, SyncId, Timestamp,
+    Priority, ProviderKind, Settings, SyncId, Timestamp, WebhookEvent,
 };
 use crate::failpoint::Step;
 
@@ -71,6 +72,9 @@ impl Store {
             .one(&tx)
             .await?;
         let is_known = known.is_some();
+        let event = known
+            .as_ref()
+            .map_or(WebhookEvent::ConnectionConnected, news_of);
         match known {
             Some(known) if known.id != id => return Ok(None),
             Some(_) => {
@@ -95,8 +99,27 @@ impl Store {
             ..Entry::of(&new.origin, AuditAction::Connected)
         };
         record(&tx, &entry, new.now).await?;
+        let whose = (id, new.coach_id, new.provider);
+        let news = News::of_connection(event, whose, "active", None);
+        let told = tell(&tx, &[news], new.now).await?;
         commit(tx, Step::Connect).await?;
+        self.told(told);
         Ok(Some(id))
+    }
+}
+
+/// What signing in again means for an account that was known.
+fn news_of(known: &connection::Model) -> WebhookEvent {
+    match known.status {
+        ConnectionStatus::NeedsReauth | ConnectionStatus::Quarantined => {
+            WebhookEvent::ConnectionRecovered
+        }
+        ConnectionStatus::Active if known.set_aside_at.is_some() => {
+            WebhookEvent::ConnectionRecovered
+        }
+        ConnectionStatus::Active | ConnectionStatus::Disconnected => {
+            WebhookEvent::ConnectionConnected
+        }
     }
 }
 
@@ -107,7 +130,7 @@ async fn revive(
     tokens: &SealedTokens,
 ) -> Result<(), StoreError> {
     Sql::on(db)
-        .text("UPDATE coach_calendar_connections SET status = 'active', status_reason = NULL, last_sync_status = 'pending', last_sync_error = NULL, account_email = ")
+        .text("UPDATE coach_calendar_connections SET status = 'active', status_reason = NULL, set_aside_at = NULL, last_sync_status = 'pending', last_sync_error = NULL, account_email = ")
         .value(new.account_email.as_str())
         .text(", access_token = ")
         .value(tokens.access.as_str())
@@ -149,6 +172,7 @@ async fn insert(
         calendar_is_primary: Set(new.primary_calendar.primary),
         status: Set(ConnectionStatus::Active),
         status_reason: Set(None),
+        set_aside_at: Set(None),
         access_token: Set(Some(tokens.access.clone())),
         refresh_token: Set(Some(tokens.refresh.clone())),
         access_token_expires_at: Set(Some(tokens.access_expires_at)),

@@ -15,8 +15,12 @@ use super::open::commit;
 use super::patience::in_time;
 use super::sql::{Sql, lock_coaches};
 use super::status::open_counts;
+use super::webhooks::{News, tell};
 use super::{Fence, Store, StoreError, leases};
-use crate::domain::{Calendar, CoachId, Connection, ConnectionId, ConnectionStatus, Timestamp};
+use crate::domain::{
+    Calendar, CoachId, Connection, ConnectionId, ConnectionStatus, QuarantineReason, Timestamp,
+    WebhookEvent,
+};
 use crate::failpoint::Step;
 
 /// A connection with its open work counted.
@@ -112,19 +116,23 @@ impl Store {
             .unwrap_or(0))
     }
 
-    /// Sets a connection aside, or takes it back, in the name of the node that acts for it.
+    /// Sets a connection aside, with the reason in words for the coach, or takes it back, in the name of
+    /// the node that acts for it. That it has recovered is told once it has carried something.
     ///
     /// # Errors
     /// [`StoreError::LeaseLost`] if another node acts for the connection by now.
     pub async fn set_connection_status(
         &self,
         fence: Fence,
-        status: ConnectionStatus,
-        reason: Option<&str>,
+        set_aside: Option<(QuarantineReason, &str)>,
         due_at: Option<Timestamp>,
         now: Timestamp,
     ) -> Result<(), StoreError> {
         in_time(async {
+            let status = match set_aside {
+                Some(_) => ConnectionStatus::Quarantined,
+                None => ConnectionStatus::Active,
+            };
             let id = fence.connection_id();
             let tx = self.begin().await?;
             let Some(before) = locked(&tx, id).await? else {
@@ -136,7 +144,8 @@ impl Store {
                 ConnectionStatus::Disconnected | ConnectionStatus::NeedsReauth => return Ok(()),
                 ConnectionStatus::Active | ConnectionStatus::Quarantined => {}
             }
-            set_status(&tx, id, status, reason, now).await?;
+            let words = set_aside.map(|(_, words)| words);
+            set_status(&tx, id, status, words, now).await?;
             Sql::on(&tx)
                 .text("UPDATE connection_leases SET due_at = ")
                 .value(due_at)
@@ -144,7 +153,19 @@ impl Store {
                 .value(id)
                 .execute(&tx)
                 .await?;
-            commit(tx, Step::ConnectionStatus).await
+            let mut news = Vec::new();
+            if let Some((why, _)) = set_aside
+                && set_aside_anew(&tx, id, now).await?
+            {
+                let whose = (id, before.coach_id, before.provider);
+                let event = WebhookEvent::ConnectionQuarantined;
+                let why = Some(why.code());
+                news.push(News::of_connection(event, whose, "quarantined", why));
+            }
+            let told = tell(&tx, &news, now).await?;
+            commit(tx, Step::ConnectionStatus).await?;
+            self.told(told);
+            Ok(())
         })
         .await
     }
@@ -165,6 +186,22 @@ pub(super) async fn locked(
         query = query.lock_exclusive();
     }
     query.one(db).await?.map(Connection::try_from).transpose()
+}
+
+/// Notes since when the connection has been set aside; false if it carried nothing since it last was.
+async fn set_aside_anew(
+    db: &impl ConnectionTrait,
+    id: ConnectionId,
+    now: Timestamp,
+) -> Result<bool, StoreError> {
+    let noted = Sql::on(db)
+        .text("UPDATE coach_calendar_connections SET set_aside_at = ")
+        .value(now)
+        .text(" WHERE set_aside_at IS NULL AND id = ")
+        .value(id)
+        .execute(db)
+        .await?;
+    Ok(noted == 1)
 }
 
 pub(super) async fn set_status(

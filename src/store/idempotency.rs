@@ -33,6 +33,8 @@ pub struct KeyedRequest {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct KnownKey {
     pub request_hash: String,
+    /// Who carries it out, or did.
+    pub holder: Uuid,
     /// Absent while it is being carried out.
     pub answer: Option<KeptAnswer>,
 }
@@ -147,6 +149,21 @@ impl Store {
         .await
     }
 
+    /// Forgets an answer that nobody can read any more: whoever repeats the request carries it out.
+    pub async fn forget_answer(&self, key_hash: &str, holder: Uuid) -> Result<(), StoreError> {
+        in_time(async {
+            Sql::on(&self.write)
+                .text("DELETE FROM idempotency_keys WHERE status IS NOT NULL AND key_hash = ")
+                .value(key_hash)
+                .text(" AND holder = ")
+                .value(holder)
+                .execute(&self.write)
+                .await?;
+            Ok(())
+        })
+        .await
+    }
+
     /// Lets the key go without an answer: whoever repeats the request carries it out.
     pub async fn let_key_go(&self, request: &KeyedRequest) -> Result<(), StoreError> {
         in_time(async {
@@ -198,6 +215,7 @@ fn known(row: idempotency_key::Model) -> Result<KnownKey, StoreError> {
     };
     Ok(KnownKey {
         request_hash: row.request_hash,
+        holder: row.holder,
         answer,
     })
 }

@@ -7,9 +7,11 @@ use super::connections::locked;
 use super::entity::connection;
 use super::open::commit;
 use super::sql::{Sql, lock_coaches};
+use super::webhooks::{News, tell};
 use super::{Store, StoreError, StoredTokens, ended, tokens};
 use crate::domain::{
     AuditAction, CoachId, Connection, ConnectionId, ConnectionStatus, Origin, Timestamp,
+    WebhookEvent,
 };
 use crate::failpoint::Step;
 
@@ -33,7 +35,7 @@ impl Store {
         let row = connection::Entity::find_by_id(id).one(&tx).await?;
         let tokens = row.as_ref().and_then(tokens::of_row);
         Sql::on(&tx)
-            .text("UPDATE coach_calendar_connections SET status = 'disconnected', status_reason = NULL, access_token = NULL, refresh_token = NULL, access_token_expires_at = NULL, token_version = token_version + 1, updated_at = ")
+            .text("UPDATE coach_calendar_connections SET status = 'disconnected', status_reason = NULL, set_aside_at = NULL, access_token = NULL, refresh_token = NULL, access_token_expires_at = NULL, token_version = token_version + 1, updated_at = ")
             .value(now)
             .text(" WHERE id = ")
             .value(id)
@@ -65,7 +67,12 @@ impl Store {
             ..Entry::of(origin, AuditAction::Disconnected)
         };
         record(&tx, &entry, now).await?;
+        let event = WebhookEvent::ConnectionDisconnected;
+        let whose = (id, before.coach_id, before.provider);
+        let news = News::of_connection(event, whose, "disconnected", None);
+        let told = tell(&tx, &[news], now).await?;
         commit(tx, Step::Disconnect).await?;
+        self.told(told);
         Ok(Some((before, tokens, shared)))
     }
 

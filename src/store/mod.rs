@@ -10,7 +10,8 @@
 //!    their key;
 //! 3. the connection's lease row: enqueueing, claiming and settling one connection are serial, so
 //!    that `due_at` is never computed beside a row it does not see;
-//! 4. queue rows, then mappings.
+//! 4. queue rows, then mappings;
+//! 5. webhooks, then their deliveries: what happened is written down last.
 //!
 //! One exception: a settle that forgets an erased appointment locks it under the lease. Should the
 //! platform report that appointment anew in the same instant, PostgreSQL ends one of the two, which
@@ -51,6 +52,7 @@ mod status;
 mod time;
 mod tokens;
 mod waits;
+mod webhooks;
 
 pub use appointments::{AppointmentPage, EventStatus, Intake, PageRequest};
 pub use audit::{AuditEvent, AuditFilter, AuditPage};
@@ -72,3 +74,8 @@ pub use settle::{JobEnd, Settled, Settlement};
 pub use sign_ins::SignIn;
 pub use status::{QueueDepth, SyncProgress, SyncStatus};
 pub use tokens::{SealedTokens, StoredTokens};
+pub use webhooks::{
+    ClaimedDeliveries, Delivery, DeliveryEnd, DeliveryFilter, DeliveryPage, DueDelivery,
+    EndedDelivery, MOST_WEBHOOKS, NewWebhook, ReplayRefusal, SealedSecrets, TooManyWebhooks,
+    Webhook, WebhookChanges, WebhookReadings, WebhookTarget, WebhookView,
+};

@@ -14,7 +14,7 @@ use sea_orm::{
     DbErr, RuntimeErr, SqliteTransactionMode, Statement, TransactionOptions, TransactionTrait,
 };
 use secrecy::{ExposeSecret, SecretString};
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore};
 
 use super::StoreError;
 use super::checkpoint::{Checkpoints, LAST_RESORT_PAGES};
@@ -69,6 +69,8 @@ pub struct Store {
     pub(super) write: DatabaseConnection,
     /// Claims and settles under way, see [`ROUNDS_AT_ONCE`].
     rounds: Arc<Semaphore>,
+    /// Something was written down for a webhook.
+    pub(super) webhook_news: Arc<Notify>,
     /// Of a SQLite file.
     checkpoints: Option<Arc<Checkpoints>>,
     /// Held while a daemon uses a SQLite file; released by the system even after kill -9.
@@ -128,6 +130,7 @@ impl Store {
             read,
             write,
             rounds: Arc::new(Semaphore::new(ROUNDS_AT_ONCE)),
+            webhook_news: Arc::default(),
             checkpoints,
             _lock: None,
         })

@@ -6,8 +6,8 @@ use uuid::Uuid;
 
 use super::enqueue::Pairs;
 use super::sql::Sql;
-use super::{Ended, Store, claim, ended, lateness, leases, settle, status};
-use crate::domain::{AppointmentId, ConnectionId, JobId, JobStatus, Timestamp};
+use super::{Ended, Store, claim, ended, lateness, leases, settle, status, webhooks};
+use crate::domain::{AppointmentId, ConnectionId, JobId, JobStatus, Timestamp, WebhookId};
 
 /// As many as one round has: a few would be looked up one by one in any case.
 const ROWS: u128 = 50;
@@ -80,6 +80,16 @@ async fn a_backlog_is_not_read_to_find_a_few_of_its_rows() {
             "calendar_event_mappings",
             "appointment_id=?",
             claim::mappings_of(db, connection, &appointments),
+        ),
+        (
+            "SEARCH d",
+            "webhook_id=? AND due_at<?",
+            webhooks::due(db, WebhookId(Uuid::nil()), 8, now),
+        ),
+        (
+            "SEARCH b",
+            "webhook_id=? AND subject=? AND position<?",
+            webhooks::due(db, WebhookId(Uuid::nil()), 8, now),
         ),
     ];
     for (table, by, sql) in statements {

@@ -2,16 +2,18 @@
 
 use std::collections::HashSet;
 
-use sea_orm::{ConnectionTrait, TryGetable};
+use sea_orm::{ConnectionTrait, FromQueryResult, TryGetable};
+use serde_json::json;
 
 use super::enqueue::{Order, Pairs, enqueue};
 use super::open::commit;
 use super::patience::in_time;
 use super::sql::Sql;
+use super::webhooks::{News, data_of_connection, tell};
 use super::{Fence, Lease, Store, StoreError, claim, ended, erased, leases};
 use crate::domain::{
-    AppointmentId, ConnectionId, FailureCode, Flags, JobId, LastSync, Mapping, Priority, Timestamp,
-    Wait,
+    AppointmentId, CalendarEvent, CoachId, ConnectionId, FailureCode, Flags, JobId, LastSync,
+    Mapping, Priority, ProviderKind, ReauthReason, Timestamp, Wait, WebhookEvent,
 };
 use crate::failpoint::Step;
 use crate::plan::Breaker;
@@ -41,6 +43,8 @@ pub struct Settlement {
     /// The mapping as it now is; `None` if it did not change.
     pub mapping: Option<Mapping>,
     pub end: JobEnd,
+    /// How the appointment stands in the calendar, if that is news once the job is completed.
+    pub shows: Option<CalendarEvent>,
     /// Whether the appointment is being erased.
     pub erased: bool,
 }
@@ -56,8 +60,8 @@ pub struct Settled {
     pub wait: Option<Wait>,
     /// As it is after the round.
     pub breaker: Breaker,
-    /// The grant behind the tokens of this version is refused, with the reason for the coach.
-    pub reauth: Option<(i64, String)>,
+    /// The grant behind the tokens of this version is refused, and why.
+    pub reauth: Option<(i64, ReauthReason)>,
     /// `None` if the provider was not asked for anything.
     pub last_sync: Option<(LastSync, Option<String>)>,
     pub max_attempts: i32,
@@ -80,7 +84,7 @@ impl Store {
         let _turn = self.round().await;
         let tx = self.begin().await?;
         leases::fence(&tx, Fence::Lease(settled.lease)).await?;
-        let settings_version = touch_connection(&tx, &settled).await?;
+        let touched = touch_connection(&tx, &settled).await?;
 
         let mappings: Vec<Mapping> = settled
             .settlements
@@ -89,9 +93,9 @@ impl Store {
             .collect();
         claim::save_mappings(&tx, &mappings, now).await?;
         let ended_at = ended::end_at(&tx, connection_id, now).await?;
-        end_jobs(&tx, connection_id, &settled.settlements, ended_at).await?;
+        let given_up = end_jobs(&tx, connection_id, &settled.settlements, ended_at).await?;
 
-        if settings_version != settled.settings_version {
+        if touched.settings_version != settled.settings_version {
             // The settings changed while this round was under way: what it wrote may be outdated.
             let order = Order {
                 priority: Priority::Change,
@@ -114,12 +118,28 @@ impl Store {
             .collect();
         erased::forget(&tx, Some(&leaving)).await?;
         let due = leases::reschedule(&tx, connection_id, settled.wait, settled.breaker).await?;
+        let news = news(&tx, &settled, &touched, &given_up).await?;
+        let told = tell(&tx, &news, now).await?;
         commit(tx, Step::Settle).await?;
+        self.told(told);
         Ok(due)
     }
 }
 
-async fn touch_connection(db: &impl ConnectionTrait, settled: &Settled) -> Result<i64, StoreError> {
+/// The connection as it is after the round.
+#[derive(FromQueryResult)]
+struct Touched {
+    settings_version: i64,
+    token_version: i64,
+    coach_id: CoachId,
+    provider: ProviderKind,
+    set_aside_at: Option<Timestamp>,
+}
+
+async fn touch_connection(
+    db: &impl ConnectionTrait,
+    settled: &Settled,
+) -> Result<Touched, StoreError> {
     let mut sql = Sql::on(db)
         .text("UPDATE coach_calendar_connections SET updated_at = ")
         .value(settled.now);
@@ -149,19 +169,74 @@ async fn touch_connection(db: &impl ConnectionTrait, settled: &Settled) -> Resul
     let sql = sql
         .text(" WHERE id = ")
         .value(settled.lease.connection_id)
-        .text(" RETURNING settings_version");
-    match db.query_one_raw(sql.build()).await? {
-        Some(row) => Ok(i64::try_get(&row, "", "settings_version").map_err(sea_orm::DbErr::from)?),
-        None => Err(StoreError::LeaseLost),
-    }
+        .text(" RETURNING settings_version, token_version, coach_id, provider, set_aside_at");
+    Touched::find_by_statement(sql.build())
+        .one(db)
+        .await?
+        .ok_or(StoreError::LeaseLost)
 }
 
+/// What the platform may want to know of the round, in the order in which it happened.
+async fn news(
+    db: &impl ConnectionTrait,
+    settled: &Settled,
+    touched: &Touched,
+    given_up: &HashSet<JobId>,
+) -> Result<Vec<News>, StoreError> {
+    let connection_id = settled.lease.connection_id;
+    let whose = (connection_id, touched.coach_id, touched.provider);
+    let mut news = Vec::new();
+    let carried = matches!(settled.last_sync, Some((LastSync::Success, _)));
+    if carried && touched.set_aside_at.is_some() {
+        Sql::on(db)
+            .text("UPDATE coach_calendar_connections SET set_aside_at = NULL WHERE id = ")
+            .value(connection_id)
+            .execute(db)
+            .await?;
+        let event = WebhookEvent::ConnectionRecovered;
+        news.push(News::of_connection(event, whose, "active", None));
+    }
+    for settlement in &settled.settlements {
+        let mut data = data_of_connection(connection_id, touched.coach_id, touched.provider);
+        data["appointment_id"] = json!(settlement.appointment_id);
+        let event = match (&settlement.end, settlement.shows) {
+            (JobEnd::Completed, Some(shows)) => {
+                data["status"] = json!("synced");
+                data["calendar_event"] = json!(shows.as_str());
+                WebhookEvent::AppointmentSynced
+            }
+            (JobEnd::Failed { error }, _) if given_up.contains(&settlement.job_id) => {
+                data["status"] = json!("failed");
+                data["reason"] = json!(error.0.as_str());
+                WebhookEvent::AppointmentSyncFailed
+            }
+            (JobEnd::Completed | JobEnd::Again { .. } | JobEnd::Failed { .. }, _) => continue,
+        };
+        news.push(News {
+            event,
+            subject: settlement.appointment_id.0,
+            data,
+        });
+    }
+    let reauth = settled
+        .reauth
+        .filter(|(version, _)| *version == touched.token_version);
+    if let Some((_, reason)) = reauth {
+        let event = WebhookEvent::ConnectionNeedsReauth;
+        let reason = Some(reason.code());
+        news.push(News::of_connection(event, whose, "needs_reauth", reason));
+    }
+    Ok(news)
+}
+
+/// Answers which were given up, and are not queued anew.
 async fn end_jobs(
     db: &impl ConnectionTrait,
     connection_id: ConnectionId,
     settlements: &[Settlement],
     ended_at: Timestamp,
-) -> Result<(), StoreError> {
+) -> Result<HashSet<JobId>, StoreError> {
+    let mut given_up = HashSet::new();
     let completed: Vec<JobId> = settlements
         .iter()
         .filter(|settlement| settlement.end == JobEnd::Completed)
@@ -180,9 +255,12 @@ async fn end_jobs(
             fold(db, connection_id, settlement).await?;
         } else {
             end_unfinished(db, settlement, ended_at).await?;
+            if let JobEnd::Failed { .. } = settlement.end {
+                given_up.insert(settlement.job_id);
+            }
         }
     }
-    Ok(())
+    Ok(given_up)
 }
 
 pub(super) fn complete(db: &impl ConnectionTrait, jobs: Vec<JobId>, ended_at: Timestamp) -> Sql {

@@ -52,6 +52,13 @@ impl Store {
                 .value(now)
                 .execute(&tx)
                 .await?;
+            Sql::on(&tx)
+                .text("UPDATE webhook_deliveries SET due_at = ")
+                .value(now)
+                .text(" WHERE status = 'pending' AND due_at > ")
+                .value(now)
+                .execute(&tx)
+                .await?;
             for row in waiting {
                 let (id, not_before) = told_to_wait(&row)?;
                 let Some(until) = not_before.filter(|until| *until > now) else {

@@ -9,12 +9,14 @@ use std::collections::BTreeSet;
 use serde_json::{Value, json};
 
 /// As one gets to know them; those not named follow.
-const TAGS: [&str; 6] = [
+const TAGS: [&str; 8] = [
     "Connect",
     "Connections",
     "Appointments",
     "Coaches",
     "Queue",
+    "Audit",
+    "Webhooks",
     "Health",
 ];
 

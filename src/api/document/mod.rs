@@ -20,6 +20,7 @@ use super::connections::ConnectionsApi;
 use super::health::HealthApi;
 use super::queue::QueueApi;
 use super::watch::WatchApi;
+use super::webhooks::WebhooksApi;
 
 /// The parts of the API.
 #[derive(Tags)]
@@ -36,6 +37,8 @@ pub(super) enum Tag {
     Queue,
     /// Who asked for what, for operators.
     Audit,
+    /// Who is told what happens, for operators.
+    Webhooks,
     /// How the daemon fares.
     Health,
 }
@@ -48,6 +51,7 @@ type Apis = (
     CoachesApi,
     QueueApi,
     AuditApi,
+    WebhooksApi,
     HealthApi,
 );
 
@@ -60,6 +64,7 @@ pub(super) fn service() -> OpenApiService<Apis, ()> {
         CoachesApi,
         QueueApi,
         AuditApi,
+        WebhooksApi,
         HealthApi,
     );
     OpenApiService::new(
@@ -253,6 +258,6 @@ mod tests {
                 }
             }
         }
-        assert_eq!(ids.len(), 25, "{ids:?}");
+        assert_eq!(ids.len(), 34, "{ids:?}");
     }
 }

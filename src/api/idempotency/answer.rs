@@ -3,7 +3,12 @@
 use poem::http::{HeaderValue, StatusCode};
 use poem::{Body, Response};
 
+use secrecy::{ExposeSecret, SecretString};
+use uuid::Uuid;
+
 use crate::api::problem::{Code, Problem};
+use crate::domain::Entropy;
+use crate::security::{KeyRing, Sealed, Unreadable, places};
 use crate::store::KeptAnswer;
 
 /// The largest body that is kept. Only a list of mistakes can be larger, and that follows from the
@@ -31,6 +36,35 @@ pub(super) async fn copied(response: Response) -> Result<(Response, Option<KeptA
         body,
     });
     Ok((Response::from_parts(parts, Body::from(bytes)), answer))
+}
+
+/// As it is stored.
+pub(super) fn sealed(
+    keys: &KeyRing,
+    holder: Uuid,
+    answer: KeptAnswer,
+    entropy: &dyn Entropy,
+) -> KeptAnswer {
+    let body = SecretString::from(answer.body);
+    let body = keys.seal(&body, places::kept_answer(holder), entropy);
+    KeptAnswer {
+        body: body.into_string(),
+        ..answer
+    }
+}
+
+/// As it was given; `None` if no key opens it.
+pub(super) fn opened(keys: &KeyRing, holder: Uuid, answer: KeptAnswer) -> Option<KeptAnswer> {
+    let body = Sealed::from_stored(answer.body.clone());
+    match keys.open(&body, places::kept_answer(holder)) {
+        Ok(body) => Some(KeptAnswer {
+            body: body.expose_secret().to_owned(),
+            ..answer
+        }),
+        // An older version stored it as it was.
+        Err(Unreadable::Malformed) => Some(answer),
+        Err(Unreadable::UnknownKey(_) | Unreadable::Tampered) => None,
+    }
 }
 
 pub(super) fn given_again(answer: KeptAnswer) -> Response {
@@ -71,6 +105,30 @@ mod tests {
             one.into_bytes().await.expect("read"),
             other.into_bytes().await.expect("read")
         );
+    }
+
+    #[test]
+    fn an_answer_is_stored_sealed_for_whoever_carried_the_request_out() {
+        let entropy = crate::domain::SeededEntropy::from_seed(1);
+        let ring = |id| {
+            let line = crate::security::generate_key_line(id, &entropy).expect("a key");
+            KeyRing::parse(&line).expect("a key ring")
+        };
+        let (keys, others) = (ring("k1"), ring("k2"));
+        let holder = Uuid::from_u128(1);
+        let answer = KeptAnswer {
+            status: 201,
+            headers: Vec::new(),
+            body: r#"{"secret":"whsec_abc"}"#.to_owned(),
+        };
+        let stored = sealed(&keys, holder, answer.clone(), &entropy);
+        assert!(!stored.body.contains("whsec"), "{}", stored.body);
+        let again = opened(&keys, holder, stored.clone());
+        assert!(again.as_ref() == Some(&answer));
+        assert!(opened(&keys, Uuid::from_u128(2), stored.clone()).is_none());
+        assert!(opened(&others, holder, stored).is_none());
+        // As it was stored before answers were sealed.
+        assert!(opened(&keys, holder, answer.clone()) == Some(answer));
     }
 
     #[tokio::test]

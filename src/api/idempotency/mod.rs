@@ -4,6 +4,8 @@
 //! a time while the request is carried out, so that a process that dies blocks it no longer than that;
 //! the others wait for the answer. Rows are `store`'s, the form of answers is the edge's.
 //!
+//! An answer is stored sealed: it may hold a secret that is shown once.
+//!
 //! Answers that ask to come back (5xx, 429) are not kept. All POSTs of this API are safe to carry out
 //! again, so where nobody knows whether one was, it is.
 
@@ -99,7 +101,13 @@ async fn turn(state: &ApiState, keyed: &KeyedRequest) -> Result<Turn, Problem> {
             }
             Some(known) => {
                 if let Some(answer) = known.answer {
-                    return Ok(Turn::Answered(answer));
+                    if let Some(answer) = answer::opened(&state.flow.keys, known.holder, answer) {
+                        return Ok(Turn::Answered(answer));
+                    }
+                    // Its key is lost, and with it what was answered.
+                    let key = &keyed.key_hash;
+                    state.store.forget_answer(key, known.holder).await?;
+                    continue;
                 }
             }
             None => {
@@ -135,6 +143,7 @@ async fn finish(
         let_go(state, keyed).await;
         return Ok(response);
     };
+    let answer = answer::sealed(&state.flow.keys, keyed.holder, answer, &*state.entropy);
     let now = state.clock.now();
     if state.store.keep_answer(keyed, &answer, now).await? {
         Ok(response)

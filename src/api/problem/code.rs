@@ -19,16 +19,22 @@ pub(in crate::api) enum Code {
     ConnectionNotFound,
     AppointmentNotFound,
     JobNotFound,
+    WebhookNotFound,
+    DeliveryNotFound,
     MethodNotAllowed,
     SyncDisabled,
     NeedsReauth,
     JobNotFailed,
+    WebhookDisabled,
+    DeliveryPending,
+    TooManyWebhooks,
     IdempotencyKeyInUse,
     PreconditionFailed,
     PayloadTooLarge,
     UnsupportedMediaType,
     InvalidAppointment,
     InvalidSettings,
+    InvalidWebhook,
     TooManyRequests,
     TooManyBadTokens,
     TooManyStreams,
@@ -58,16 +64,22 @@ impl Code {
             Self::ConnectionNotFound => "connection_not_found",
             Self::AppointmentNotFound => "appointment_not_found",
             Self::JobNotFound => "job_not_found",
+            Self::WebhookNotFound => "webhook_not_found",
+            Self::DeliveryNotFound => "delivery_not_found",
             Self::MethodNotAllowed => "method_not_allowed",
             Self::SyncDisabled => "sync_disabled",
             Self::NeedsReauth => "needs_reauth",
             Self::JobNotFailed => "job_not_failed",
+            Self::WebhookDisabled => "webhook_disabled",
+            Self::DeliveryPending => "delivery_pending",
+            Self::TooManyWebhooks => "too_many_webhooks",
             Self::IdempotencyKeyInUse => "idempotency_key_in_use",
             Self::PreconditionFailed => "precondition_failed",
             Self::PayloadTooLarge => "payload_too_large",
             Self::UnsupportedMediaType => "unsupported_media_type",
             Self::InvalidAppointment => "invalid_appointment",
             Self::InvalidSettings => "invalid_settings",
+            Self::InvalidWebhook => "invalid_webhook",
             Self::TooManyRequests => "too_many_requests",
             Self::TooManyBadTokens => "too_many_bad_tokens",
             Self::TooManyStreams => "too_many_streams",
@@ -96,18 +108,24 @@ impl Code {
             Self::NotFound
             | Self::ConnectionNotFound
             | Self::AppointmentNotFound
-            | Self::JobNotFound => StatusCode::NOT_FOUND,
+            | Self::JobNotFound
+            | Self::WebhookNotFound
+            | Self::DeliveryNotFound => StatusCode::NOT_FOUND,
             Self::MethodNotAllowed => StatusCode::METHOD_NOT_ALLOWED,
             Self::SyncDisabled
             | Self::NeedsReauth
             | Self::JobNotFailed
+            | Self::WebhookDisabled
+            | Self::DeliveryPending
+            | Self::TooManyWebhooks
             | Self::IdempotencyKeyInUse => StatusCode::CONFLICT,
             Self::PreconditionFailed => StatusCode::PRECONDITION_FAILED,
             Self::PayloadTooLarge => StatusCode::PAYLOAD_TOO_LARGE,
             Self::UnsupportedMediaType => StatusCode::UNSUPPORTED_MEDIA_TYPE,
-            Self::InvalidAppointment | Self::InvalidSettings | Self::IdempotencyKeyReused => {
-                StatusCode::UNPROCESSABLE_ENTITY
-            }
+            Self::InvalidAppointment
+            | Self::InvalidSettings
+            | Self::InvalidWebhook
+            | Self::IdempotencyKeyReused => StatusCode::UNPROCESSABLE_ENTITY,
             Self::TooManyRequests | Self::TooManyBadTokens | Self::TooManyStreams => {
                 StatusCode::TOO_MANY_REQUESTS
             }
@@ -137,10 +155,15 @@ impl Code {
             Self::ConnectionNotFound => "There is no such connection.",
             Self::AppointmentNotFound => "There is no such appointment.",
             Self::JobNotFound => "There is no such job.",
+            Self::WebhookNotFound => "There is no such webhook.",
+            Self::DeliveryNotFound => "There is no such delivery to this webhook.",
             Self::MethodNotAllowed => "This address does not know the method.",
             Self::SyncDisabled => "Sync is switched off for this connection.",
             Self::NeedsReauth => "The calendar account asks for a new sign-in.",
             Self::JobNotFailed => "Only a failed job can be tried again.",
+            Self::WebhookDisabled => "The webhook is told nothing for now; enable it first.",
+            Self::DeliveryPending => "The delivery is pending already.",
+            Self::TooManyWebhooks => "There are as many webhooks as there may be.",
             Self::IdempotencyKeyInUse => {
                 "A request with this Idempotency-Key is still being carried out."
             }
@@ -151,6 +174,7 @@ impl Code {
             Self::UnsupportedMediaType => "The body must be sent as application/json.",
             Self::InvalidAppointment => "The appointment cannot be as reported.",
             Self::InvalidSettings => "The settings cannot be as asked.",
+            Self::InvalidWebhook => "The webhook cannot be as asked.",
             Self::TooManyRequests => "Too many requests of this caller or address.",
             Self::TooManyBadTokens => "Too many tokens from this address were not believed.",
             Self::TooManyStreams => "This caller has as many streams open as it may.",
@@ -194,15 +218,21 @@ impl Code {
             | Self::ConnectionNotFound
             | Self::AppointmentNotFound
             | Self::JobNotFound
+            | Self::WebhookNotFound
+            | Self::DeliveryNotFound
             | Self::MethodNotAllowed
             | Self::SyncDisabled
             | Self::NeedsReauth
             | Self::JobNotFailed
+            | Self::WebhookDisabled
+            | Self::DeliveryPending
+            | Self::TooManyWebhooks
             | Self::PreconditionFailed
             | Self::PayloadTooLarge
             | Self::UnsupportedMediaType
             | Self::InvalidAppointment
             | Self::InvalidSettings
+            | Self::InvalidWebhook
             | Self::IdempotencyKeyReused
             | Self::Internal
             | Self::ProviderFailed

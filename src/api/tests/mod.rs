@@ -38,6 +38,7 @@ use crate::security::api_token::{Caller, Realm, Role, Signer, Trust, Verifier};
 use crate::security::{KeyRing, generate_key_line};
 use crate::simulator::{Simulator, SimulatorConfig};
 use crate::store::Store;
+use crate::webhooks::{Guard, Registrations, SystemLookup};
 
 const SECRET: &str = "0123456789abcdef0123456789abcdef";
 const CALLBACK: &str = "http://localhost:3001/api/calendar-integration/callback";
@@ -97,6 +98,13 @@ impl Bench {
             max_attempts: 80,
         };
         let trust = Trust::Secret(SecretString::from(SECRET));
+        let webhooks = Registrations {
+            store: store.clone(),
+            keys: flow.keys.clone(),
+            guard: Guard::new(false, Arc::new(SystemLookup)),
+            clock: clock.clone(),
+            entropy: entropy.clone(),
+        };
         let state = ApiState {
             store: store.clone(),
             verifier: Arc::new(Verifier::new(
@@ -107,6 +115,7 @@ impl Bench {
             )),
             limits: RequestLimits::new(requests, clock.clone()),
             flow: Arc::new(flow),
+            webhooks,
             waker: fakes.clone(),
             live: fakes.clone(),
             health: Arc::new(HealthFake),

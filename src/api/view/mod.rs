@@ -5,6 +5,7 @@ mod appointment;
 mod audit;
 mod connection;
 mod job;
+mod webhook;
 
 pub(super) use appointment::{
     AppointmentBody, AppointmentPageView, AppointmentView, BatchBody, ExplainedAppointmentView,
@@ -15,3 +16,7 @@ pub(super) use connection::{
     SyncStatusView, TestReportView,
 };
 pub(super) use job::{JobPageView, JobView};
+pub(super) use webhook::{
+    DeliveryPageView, DeliveryView, RegisteredView, RegistrationBody, RotatedView,
+    WebhookChangesBody, WebhookList, WebhookView,
+};

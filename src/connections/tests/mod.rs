@@ -29,6 +29,7 @@ use crate::queue::PollerHandle;
 use crate::root::{self, RootMsg, Tree};
 use crate::security::{KeyRing, places};
 use crate::store::{NewConnection, SealedTokens, Store};
+use crate::webhooks::{DelivererHandle, Guard, Sender, SystemLookup};
 
 /// A calendar in memory that panics over some appointments.
 #[derive(Debug, Default)]
@@ -173,6 +174,8 @@ impl Stage {
             poller: poller.clone(),
             connections: connections.clone(),
             housekeeper: HousekeeperHandle::default(),
+            deliverer: DelivererHandle::default(),
+            sender: Sender::new(Guard::new(false, Arc::new(SystemLookup))).expect("a client"),
             poll_interval: Duration::from_secs(60),
             failed: failed.clone(),
         })

@@ -9,8 +9,8 @@ use super::{Stage, eventually};
 use crate::connections::context::Taken;
 use crate::connections::keep_leases;
 use crate::domain::{
-    Clock, ConnectionId, ConnectionStatus, ManualClock, NodeId, SystemClock, Timestamp, Wait,
-    WaitReason,
+    Clock, ConnectionId, ConnectionStatus, ManualClock, NodeId, ReauthReason, SystemClock,
+    Timestamp, Wait, WaitReason,
 };
 use crate::plan::Breaker;
 use crate::store::{ClaimRequest, Lease, SealedTokens, Settled};
@@ -115,7 +115,7 @@ async fn a_grant_refused_while_its_coach_signs_in_again_parks_nobody() {
         let (lease, settings_version) = (claim.lease, claim.connection.settings_version);
         claim.commit(&[], &[]).await.expect("committed");
         let settled = Settled {
-            reauth: Some((refused, "Sign in again.".to_owned())),
+            reauth: Some((refused, ReauthReason::GrantRefused)),
             ..nothing(lease, settings_version, now)
         };
         store.settle(settled).await.expect("settled");

@@ -23,6 +23,7 @@ pub struct Model {
     pub calendar_is_primary: bool,
     pub status: ConnectionStatus,
     pub status_reason: Option<String>,
+    pub set_aside_at: Option<Timestamp>,
     pub access_token: Option<String>,
     pub refresh_token: Option<String>,
     pub access_token_expires_at: Option<Timestamp>,

@@ -11,3 +11,5 @@ pub(crate) mod job;
 pub(crate) mod lease;
 pub(crate) mod mapping;
 pub(crate) mod sign_in;
+pub(crate) mod webhook;
+pub(crate) mod webhook_delivery;

@@ -1,0 +1,404 @@
+//! Taking what is due at a webhook, and recording what became of it.
+//!
+//! A claim is a lease of its own: a node that dies in the middle of a call leaves the delivery to
+//! whoever finds it once the claim has ended, and it is then sent again under the same id. Of deliveries
+//! about one subject only the first that is pending can be claimed. When it is put off, those behind it
+//! are put off with it, so that a claim does not read them in vain.
+
+use chrono::TimeDelta;
+use sea_orm::{ColumnTrait, ConnectionTrait, DbBackend, DbErr, EntityTrait, FromQueryResult};
+use sea_orm::{QueryFilter, TryGetable};
+
+use super::locked;
+use crate::domain::{
+    DeliveryError, DeliveryId, DisabledReason, NodeId, Timestamp, WebhookEvent, WebhookId,
+};
+use crate::failpoint::{self, Step};
+use crate::store::entity::webhook;
+use crate::store::open::commit;
+use crate::store::patience::in_time;
+use crate::store::sql::Sql;
+use crate::store::{Store, StoreError};
+
+/// Longer than an attempt may take, and its record.
+const CLAIMED_FOR: TimeDelta = TimeDelta::seconds(35);
+
+/// What sending to a webhook needs.
+#[derive(Clone, Debug)]
+pub struct WebhookTarget {
+    pub id: WebhookId,
+    pub url: String,
+    /// Sealed.
+    pub secret: String,
+    /// Sealed, and for as long as it signs.
+    pub previous_secret: Option<String>,
+    pub failing_since: Option<Timestamp>,
+}
+
+/// A delivery that this node sends.
+#[derive(Clone, Debug, PartialEq, Eq, FromQueryResult)]
+pub struct DueDelivery {
+    pub position: i64,
+    pub id: DeliveryId,
+    pub event_type: String,
+    pub payload: String,
+    /// That failed before.
+    pub attempts: i32,
+}
+
+/// What was claimed, and when something is due after that.
+#[derive(Clone, Debug, Default)]
+pub struct ClaimedDeliveries {
+    pub due: Vec<DueDelivery>,
+    pub next_due: Option<Timestamp>,
+}
+
+/// What becomes of a delivery.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum DeliveryEnd {
+    Delivered,
+    /// Due again then.
+    Again(Timestamp),
+    GivenUp,
+    /// Given up, and with it the webhook.
+    Disabled(DisabledReason),
+}
+
+/// An attempt that ended.
+#[derive(Clone, Copy, Debug)]
+pub struct EndedDelivery {
+    pub webhook_id: WebhookId,
+    pub position: i64,
+    pub node: NodeId,
+    pub end: DeliveryEnd,
+    pub response_status: Option<u16>,
+    pub error: Option<DeliveryError>,
+    pub now: Timestamp,
+}
+
+impl Store {
+    /// Resolves when something may have been written down for a webhook since this was asked last.
+    pub async fn webhook_news(&self) {
+        self.webhook_news.notified().await;
+    }
+
+    /// To be called once what was told is committed.
+    pub(in crate::store) fn told(&self, somebody: bool) {
+        if somebody {
+            self.look_at_webhooks();
+        }
+    }
+
+    /// Something may be due at a webhook. A hint, as all of them.
+    pub fn look_at_webhooks(&self) {
+        self.webhook_news.notify_one();
+    }
+
+    /// Webhooks that are enabled, or the one asked for if it is.
+    pub async fn webhook_targets(
+        &self,
+        id: Option<WebhookId>,
+        now: Timestamp,
+    ) -> Result<Vec<WebhookTarget>, StoreError> {
+        in_time(async {
+            let mut query = webhook::Entity::find().filter(webhook::Column::DisabledAt.is_null());
+            if let Some(id) = id {
+                query = query.filter(webhook::Column::Id.eq(id));
+            }
+            let rows = query.all(&self.read).await?;
+            Ok(rows
+                .into_iter()
+                .map(|row| WebhookTarget {
+                    id: row.id,
+                    url: row.url,
+                    secret: row.secret,
+                    previous_secret: row
+                        .previous_secret
+                        .filter(|_| row.previous_secret_until.is_some_and(|until| until > now)),
+                    failing_since: row.failing_since,
+                })
+                .collect())
+        })
+        .await
+    }
+
+    /// Takes up to `limit` deliveries that are due at the webhook.
+    pub async fn claim_deliveries(
+        &self,
+        webhook_id: WebhookId,
+        node: NodeId,
+        limit: usize,
+        now: Timestamp,
+    ) -> Result<ClaimedDeliveries, StoreError> {
+        in_time(async {
+            // Asked beforehand, so that looking for nothing writes nothing.
+            let is_due = self
+                .read
+                .query_one_raw(due(&self.read, webhook_id, 1, now).build())
+                .await?;
+            let due = match is_due {
+                Some(_) if limit > 0 => self.take(webhook_id, node, limit, now).await?,
+                Some(_) | None => Vec::new(),
+            };
+            let next_due = self.next_due(webhook_id, now).await?;
+            Ok(ClaimedDeliveries { due, next_due })
+        })
+        .await
+    }
+
+    async fn take(
+        &self,
+        webhook_id: WebhookId,
+        node: NodeId,
+        limit: usize,
+        now: Timestamp,
+    ) -> Result<Vec<DueDelivery>, StoreError> {
+        let limit = i64::try_from(limit).unwrap_or(i64::MAX);
+        let until = now + CLAIMED_FOR;
+        let sql = Sql::on(&self.write)
+            .text("UPDATE webhook_deliveries SET claimed_by = ")
+            .value(node)
+            .text(", claimed_until = ")
+            .value(until)
+            .text(" WHERE position IN (");
+        let sql = due_in(sql, webhook_id, limit, now);
+        // Two nodes that look at the same time take different ones.
+        let sql = match sql.backend() {
+            DbBackend::Postgres => sql.text(" FOR UPDATE OF d SKIP LOCKED"),
+            _ => sql,
+        };
+        let sql = sql.text(") RETURNING position, id, event_type, payload, attempts");
+        failpoint::before(Step::WebhookClaim)?;
+        let mut taken = DueDelivery::find_by_statement(sql.build())
+            .all(&self.write)
+            .await?;
+        failpoint::after(Step::WebhookClaim)?;
+        taken.sort_by_key(|delivery| delivery.position);
+        Ok(taken)
+    }
+
+    async fn next_due(
+        &self,
+        webhook_id: WebhookId,
+        now: Timestamp,
+    ) -> Result<Option<Timestamp>, StoreError> {
+        let sql = Sql::on(&self.read)
+            .text(
+                "SELECT due_at FROM webhook_deliveries WHERE status = 'pending' AND webhook_id = ",
+            )
+            .value(webhook_id)
+            .text(" AND due_at > ")
+            .value(now)
+            .text(" ORDER BY due_at LIMIT 1");
+        let due = self.one_time(sql, "due_at").await?;
+        // What another node was sending when it died is due when its claim ends.
+        let sql = Sql::on(&self.read)
+            .text(
+                "SELECT claimed_until FROM webhook_deliveries \
+                 WHERE claimed_until IS NOT NULL AND webhook_id = ",
+            )
+            .value(webhook_id)
+            .text(" AND claimed_until > ")
+            .value(now)
+            .text(" ORDER BY claimed_until LIMIT 1");
+        let left_behind = self.one_time(sql, "claimed_until").await?;
+        Ok(due.into_iter().chain(left_behind).min())
+    }
+
+    async fn one_time(&self, sql: Sql, column: &str) -> Result<Option<Timestamp>, StoreError> {
+        let row = self.read.query_one_raw(sql.build()).await?;
+        Ok(row
+            .map(|row| Timestamp::try_get(&row, "", column))
+            .transpose()
+            .map_err(DbErr::from)?)
+    }
+
+    /// Records what became of a delivery that this node claimed. One that another node took over
+    /// meanwhile, or that was given up with its webhook, is left as it is, unless it was delivered: that
+    /// is true whoever says it. Answers whether it was recorded.
+    pub async fn settle_delivery(&self, ended: &EndedDelivery) -> Result<bool, StoreError> {
+        in_time(async {
+            let tx = self.begin().await?;
+            let now = ended.now;
+            // First, as everyone does.
+            if locked(&tx, ended.webhook_id).await?.is_none() {
+                return Ok(false);
+            }
+            mark_webhook(&tx, ended).await?;
+            let recorded = record(&tx, ended).await?;
+            match ended.end {
+                DeliveryEnd::Again(at) => put_off_followers(&tx, ended, at).await?,
+                DeliveryEnd::Delivered | DeliveryEnd::GivenUp => call_followers(&tx, ended).await?,
+                DeliveryEnd::Disabled(_) => give_up_pending(&tx, ended.webhook_id, now).await?,
+            }
+            commit(tx, Step::WebhookSettle).await?;
+            Ok(recorded)
+        })
+        .await
+    }
+
+    /// Gives back what a node claimed, or all there is: they are due again at once.
+    pub async fn release_deliveries(&self, node: Option<NodeId>) -> Result<(), StoreError> {
+        in_time(async {
+            let sql = Sql::on(&self.write).text(
+                "UPDATE webhook_deliveries SET claimed_by = NULL, claimed_until = NULL \
+                 WHERE status = 'pending' AND claimed_by ",
+            );
+            let sql = match node {
+                Some(node) => sql.text("= ").value(node),
+                None => sql.text("IS NOT NULL"),
+            };
+            sql.execute(&self.write).await?;
+            Ok(())
+        })
+        .await
+    }
+}
+
+/// Which deliveries can be claimed.
+pub(in crate::store) fn due(
+    db: &impl ConnectionTrait,
+    webhook_id: WebhookId,
+    limit: i64,
+    now: Timestamp,
+) -> Sql {
+    due_in(Sql::on(db), webhook_id, limit, now)
+}
+
+fn due_in(sql: Sql, webhook_id: WebhookId, limit: i64, now: Timestamp) -> Sql {
+    sql.text(
+        "SELECT d.position FROM webhook_deliveries d WHERE d.status = 'pending' AND d.webhook_id = ",
+    )
+    .value(webhook_id)
+    .text(" AND d.due_at <= ")
+    .value(now)
+    .text(" AND (d.claimed_until IS NULL OR d.claimed_until <= ")
+    .value(now)
+    // No claim ends later than this, unless the clock was set back since: such a one has ended too.
+    // Twice the time, for another node's clock may be a little ahead.
+    .text(" OR d.claimed_until > ")
+    .value(now + CLAIMED_FOR * 2)
+    .text(
+        ") AND NOT EXISTS (SELECT 1 FROM webhook_deliveries b WHERE b.status = 'pending' \
+         AND b.webhook_id = d.webhook_id AND b.subject = d.subject AND b.position < d.position) \
+         ORDER BY d.due_at LIMIT ",
+    )
+    .value(limit)
+}
+
+async fn mark_webhook(db: &impl ConnectionTrait, ended: &EndedDelivery) -> Result<(), StoreError> {
+    let (id, now) = (ended.webhook_id, ended.now);
+    let sql = Sql::on(db).text("UPDATE webhooks SET ");
+    let sql = match ended.end {
+        DeliveryEnd::Delivered => sql
+            .text("failing_since = NULL WHERE failing_since IS NOT NULL AND id = ")
+            .value(id),
+        DeliveryEnd::Again(_) | DeliveryEnd::GivenUp => sql
+            .text("failing_since = ")
+            .value(now)
+            .text(" WHERE failing_since IS NULL AND id = ")
+            .value(id),
+        DeliveryEnd::Disabled(reason) => sql
+            .text("disabled_at = ")
+            .value(now)
+            .text(", disabled_reason = ")
+            .value(reason)
+            .text(", updated_at = ")
+            .value(now)
+            .text(" WHERE disabled_at IS NULL AND id = ")
+            .value(id),
+    };
+    sql.execute(db).await?;
+    Ok(())
+}
+
+async fn record(db: &impl ConnectionTrait, ended: &EndedDelivery) -> Result<bool, StoreError> {
+    let sql = Sql::on(db)
+        .text("UPDATE webhook_deliveries SET claimed_by = NULL, claimed_until = NULL, attempts = attempts + 1, response_status = ")
+        .value(ended.response_status.map(i32::from))
+        .text(", error_code = ")
+        .value(ended.error.map(DeliveryError::as_str));
+    let sql = match ended.end {
+        DeliveryEnd::Delivered => sql
+            .text(", status = 'delivered', completed_at = ")
+            .value(ended.now),
+        DeliveryEnd::Again(at) => sql.text(", due_at = ").value(at),
+        DeliveryEnd::GivenUp | DeliveryEnd::Disabled(_) => sql
+            .text(", status = 'failed', completed_at = ")
+            .value(ended.now),
+    };
+    let sql = sql.text(" WHERE position = ").value(ended.position);
+    let sql = match ended.end {
+        DeliveryEnd::Delivered => sql.text(" AND status <> 'delivered'"),
+        DeliveryEnd::Again(_) | DeliveryEnd::GivenUp | DeliveryEnd::Disabled(_) => sql
+            .text(" AND status = 'pending' AND claimed_by = ")
+            .value(ended.node),
+    };
+    Ok(sql.execute(db).await? == 1)
+}
+
+/// What is about the same subject, and pending.
+fn followers(sql: Sql, ended: &EndedDelivery) -> Sql {
+    sql.text(" WHERE status = 'pending' AND webhook_id = ")
+        .value(ended.webhook_id)
+        .text(" AND subject = (SELECT d.subject FROM webhook_deliveries d WHERE d.position = ")
+        .value(ended.position)
+        .text(") AND position > ")
+        .value(ended.position)
+}
+
+async fn put_off_followers(
+    db: &impl ConnectionTrait,
+    ended: &EndedDelivery,
+    at: Timestamp,
+) -> Result<(), StoreError> {
+    let sql = Sql::on(db)
+        .text("UPDATE webhook_deliveries SET due_at = ")
+        .value(at);
+    followers(sql, ended)
+        .text(" AND due_at < ")
+        .value(at)
+        .execute(db)
+        .await?;
+    Ok(())
+}
+
+async fn call_followers(
+    db: &impl ConnectionTrait,
+    ended: &EndedDelivery,
+) -> Result<(), StoreError> {
+    let sql = Sql::on(db)
+        .text("UPDATE webhook_deliveries SET due_at = ")
+        .value(ended.now);
+    followers(sql, ended)
+        .text(" AND due_at > ")
+        .value(ended.now)
+        .execute(db)
+        .await?;
+    Ok(())
+}
+
+/// A webhook that is told nothing keeps nothing back: what was pending can be replayed. What is being sent
+/// just now as well: should it arrive all the same, it is delivered.
+pub(super) async fn give_up_pending(
+    db: &impl ConnectionTrait,
+    webhook_id: WebhookId,
+    now: Timestamp,
+) -> Result<(), StoreError> {
+    Sql::on(db)
+        .text("UPDATE webhook_deliveries SET status = 'failed', claimed_by = NULL, claimed_until = NULL, error_code = ")
+        .value(DeliveryError::WebhookDisabled.as_str())
+        .text(", completed_at = ")
+        .value(now)
+        .text(" WHERE status = 'pending' AND webhook_id = ")
+        .value(webhook_id)
+        .execute(db)
+        .await?;
+    Ok(())
+}
+
+impl DueDelivery {
+    pub fn event(&self) -> Option<WebhookEvent> {
+        WebhookEvent::parse(&self.event_type)
+    }
+}

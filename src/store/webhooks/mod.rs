@@ -1,0 +1,381 @@
+//! Webhooks and what is told to them.
+//!
+//! [`tell`] writes what happened in the transaction in which it happens, once for each webhook that
+//! wants it; nothing is written where nobody does. [`claim`] takes what is due, for a while, and records
+//! what became of it: the call itself happens outside any transaction. [`deliveries`] is what operators
+//! see of it, and the replay. Here are the webhooks themselves. A secret is text that nobody can read;
+//! sealing and opening belong to `security`.
+//!
+//! The webhook's row is locked before its deliveries, by everyone.
+
+mod claim;
+mod deliveries;
+mod tell;
+
+use sea_orm::{ActiveModelTrait, ActiveValue::Set, EntityTrait, FromQueryResult, QueryOrder};
+use sea_orm::{ConnectionTrait, PaginatorTrait, QuerySelect};
+use serde_json::json;
+
+use super::audit::{Entry, record};
+use super::entity::webhook;
+use super::open::commit;
+use super::sql::Sql;
+use super::{Store, StoreError};
+use crate::domain::{AuditAction, DisabledReason, Origin, Timestamp, WebhookEvent, WebhookId};
+use crate::failpoint::Step;
+
+#[cfg(test)]
+pub(super) use claim::due;
+pub use claim::{ClaimedDeliveries, DeliveryEnd, DueDelivery, EndedDelivery, WebhookTarget};
+pub use deliveries::{Delivery, DeliveryFilter, DeliveryPage, ReplayRefusal, WebhookReadings};
+pub(super) use tell::{News, data_of_connection, tell};
+
+/// Each costs a row for every event.
+pub const MOST_WEBHOOKS: u64 = 32;
+/// Pending deliveries are counted up to here.
+const MOST_COUNTED: i64 = 10_000;
+/// Rows touched in one transaction, so that nobody is held up.
+const AT_ONCE: i64 = 1_000;
+
+/// An address of the platform that is told what happens.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Webhook {
+    pub id: WebhookId,
+    pub url: String,
+    pub events: Vec<WebhookEvent>,
+    /// Since when and why it is told nothing.
+    pub disabled: Option<(Timestamp, DisabledReason)>,
+    /// The first attempt that failed since the last one that succeeded.
+    pub failing_since: Option<Timestamp>,
+    /// Until when the secret before this one signs as well.
+    pub previous_secret_until: Option<Timestamp>,
+    pub created_at: Timestamp,
+    pub updated_at: Timestamp,
+}
+
+/// An address may hold a secret of its receiver's.
+impl std::fmt::Debug for Webhook {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Webhook")
+            .field("id", &self.id)
+            .finish_non_exhaustive()
+    }
+}
+
+/// A webhook with its pending deliveries counted.
+#[derive(Clone, Debug)]
+pub struct WebhookView {
+    pub webhook: Webhook,
+    pub pending: u64,
+}
+
+/// A webhook about to be registered.
+#[derive(Clone, Debug)]
+pub struct NewWebhook {
+    pub id: WebhookId,
+    pub url: String,
+    pub events: Vec<WebhookEvent>,
+    pub sealed_secret: String,
+}
+
+/// What is to be different; what is `None` stays as it is.
+#[derive(Clone, Debug, Default)]
+pub struct WebhookChanges {
+    pub url: Option<String>,
+    pub events: Option<Vec<WebhookEvent>>,
+    pub is_enabled: Option<bool>,
+}
+
+/// The stored secrets of one webhook.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SealedSecrets {
+    pub webhook_id: WebhookId,
+    pub current: String,
+    pub previous: Option<String>,
+}
+
+/// There are as many webhooks as there may be.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct TooManyWebhooks;
+
+#[derive(FromQueryResult)]
+struct Pending {
+    id: WebhookId,
+    pending: i64,
+}
+
+impl Store {
+    pub async fn register_webhook(
+        &self,
+        new: &NewWebhook,
+        origin: &Origin,
+        now: Timestamp,
+    ) -> Result<Result<Webhook, TooManyWebhooks>, StoreError> {
+        let tx = self.begin().await?;
+        if webhook::Entity::find().count(&tx).await? >= MOST_WEBHOOKS {
+            return Ok(Err(TooManyWebhooks));
+        }
+        let row = webhook::ActiveModel {
+            id: Set(new.id),
+            url: Set(new.url.clone()),
+            events: Set(written(&new.events)),
+            secret: Set(new.sealed_secret.clone()),
+            previous_secret: Set(None),
+            previous_secret_until: Set(None),
+            disabled_at: Set(None),
+            disabled_reason: Set(None),
+            failing_since: Set(None),
+            created_at: Set(now),
+            updated_at: Set(now),
+        };
+        let row = row.insert(&tx).await?;
+        let details = json!({ "events": words(&new.events) });
+        let entry = entry(new.id, origin, AuditAction::WebhookRegistered, details);
+        record(&tx, &entry, now).await?;
+        commit(tx, Step::Webhook).await?;
+        row.try_into().map(Ok)
+    }
+
+    /// All of them, oldest first.
+    pub async fn webhooks(&self) -> Result<Vec<WebhookView>, StoreError> {
+        let rows = webhook::Entity::find()
+            .order_by_asc(webhook::Column::CreatedAt)
+            .order_by_asc(webhook::Column::Id)
+            .all(&self.read)
+            .await?;
+        let counts = self.pending_counts().await?;
+        rows.into_iter()
+            .map(|row| {
+                let counted = counts.iter().find(|counted| counted.id == row.id);
+                let pending = counted.map_or(0, |counted| counted.pending);
+                Ok(WebhookView {
+                    webhook: row.try_into()?,
+                    pending: u64::try_from(pending).unwrap_or(0),
+                })
+            })
+            .collect()
+    }
+
+    pub async fn webhook(&self, id: WebhookId) -> Result<Option<WebhookView>, StoreError> {
+        // There are only a few.
+        let all = self.webhooks().await?;
+        Ok(all.into_iter().find(|found| found.webhook.id == id))
+    }
+
+    async fn pending_counts(&self) -> Result<Vec<Pending>, StoreError> {
+        let sql = Sql::on(&self.read)
+            .text(
+                "SELECT w.id, (SELECT COUNT(*) FROM (SELECT 1 FROM webhook_deliveries d \
+                 WHERE d.status = 'pending' AND d.webhook_id = w.id LIMIT ",
+            )
+            .value(MOST_COUNTED)
+            .text(") counted) AS pending FROM webhooks w");
+        Ok(Pending::find_by_statement(sql.build())
+            .all(&self.read)
+            .await?)
+    }
+
+    /// Changes a webhook. One that is switched off is told nothing: what was pending is given up, and
+    /// can be replayed. One that is switched on begins without a past. Answers whether there is one.
+    pub async fn change_webhook(
+        &self,
+        id: WebhookId,
+        changes: &WebhookChanges,
+        origin: &Origin,
+        now: Timestamp,
+    ) -> Result<bool, StoreError> {
+        let tx = self.begin().await?;
+        let Some(row) = locked(&tx, id).await? else {
+            return Ok(false);
+        };
+        let before = Webhook::try_from(row.clone())?;
+        let mut row = webhook::ActiveModel::from(row);
+        let mut changed = serde_json::Map::new();
+        if let Some(url) = changes.url.as_ref().filter(|url| **url != before.url) {
+            row.url = Set(url.clone());
+            changed.insert("url".to_owned(), json!(null));
+        }
+        let events = changes.events.as_ref();
+        if let Some(events) = events.filter(|events| **events != before.events) {
+            row.events = Set(written(events));
+            changed.insert("events".to_owned(), json!(words(events)));
+        }
+        let is_enabled = before.disabled.is_none();
+        let switched = changes.is_enabled.filter(|wanted| *wanted != is_enabled);
+        if let Some(is_enabled) = switched {
+            row.disabled_at = Set((!is_enabled).then_some(now));
+            row.disabled_reason = Set((!is_enabled).then_some(DisabledReason::Requested));
+            row.failing_since = Set(None);
+            changed.insert("is_enabled".to_owned(), json!(is_enabled));
+        }
+        if changed.is_empty() {
+            return Ok(true);
+        }
+        row.updated_at = Set(now);
+        row.update(&tx).await?;
+        if switched == Some(false) {
+            claim::give_up_pending(&tx, id, now).await?;
+        }
+        let details = json!({ "changed": changed });
+        let entry = entry(id, origin, AuditAction::WebhookChanged, details);
+        record(&tx, &entry, now).await?;
+        commit(tx, Step::Webhook).await?;
+        Ok(true)
+    }
+
+    /// Puts a new secret in the place of the one that `current` is; the latter, sealed for its new place,
+    /// signs as well until `until`. False if it is not the current one any more.
+    pub async fn rotate_webhook_secret(
+        &self,
+        current: &SealedSecrets,
+        new: &str,
+        previous: Option<&str>,
+        until: Timestamp,
+        origin: &Origin,
+        now: Timestamp,
+    ) -> Result<bool, StoreError> {
+        let tx = self.begin().await?;
+        let id = current.webhook_id;
+        let changed = Sql::on(&tx)
+            .text("UPDATE webhooks SET secret = ")
+            .value(new)
+            .text(", previous_secret = ")
+            .value(previous.map(str::to_owned))
+            .text(", previous_secret_until = ")
+            .value(until)
+            .text(", updated_at = ")
+            .value(now)
+            .text(" WHERE id = ")
+            .value(id)
+            .text(" AND secret = ")
+            .value(current.current.as_str())
+            .execute(&tx)
+            .await?;
+        if changed == 0 {
+            return Ok(false);
+        }
+        let entry = entry(id, origin, AuditAction::WebhookSecretRotated, json!({}));
+        record(&tx, &entry, now).await?;
+        commit(tx, Step::Webhook).await?;
+        Ok(true)
+    }
+
+    /// The secrets of all webhooks, or of one.
+    pub async fn webhook_secrets(
+        &self,
+        id: Option<WebhookId>,
+    ) -> Result<Vec<SealedSecrets>, StoreError> {
+        let mut query = webhook::Entity::find().order_by_asc(webhook::Column::Id);
+        if let Some(id) = id {
+            query = sea_orm::QueryFilter::filter(
+                query,
+                sea_orm::ColumnTrait::eq(&webhook::Column::Id, id),
+            );
+        }
+        let rows = query.all(&self.read).await?;
+        Ok(rows
+            .into_iter()
+            .map(|row| SealedSecrets {
+                webhook_id: row.id,
+                current: row.secret,
+                previous: row.previous_secret,
+            })
+            .collect())
+    }
+
+    /// Stores the same secrets under another key; answers whether they were still the same.
+    pub async fn reseal_webhook_secrets(
+        &self,
+        stored: &SealedSecrets,
+        resealed: &SealedSecrets,
+    ) -> Result<bool, StoreError> {
+        let changed = Sql::on(&self.write)
+            .text("UPDATE webhooks SET secret = ")
+            .value(resealed.current.as_str())
+            .text(", previous_secret = ")
+            .value(resealed.previous.clone())
+            .text(" WHERE id = ")
+            .value(stored.webhook_id)
+            .text(" AND secret = ")
+            .value(stored.current.as_str())
+            .execute(&self.write)
+            .await?;
+        Ok(changed == 1)
+    }
+
+    /// Forgets a webhook and all that was told to it, or was yet to be. Answers whether there was one.
+    pub async fn delete_webhook(
+        &self,
+        id: WebhookId,
+        origin: &Origin,
+        now: Timestamp,
+    ) -> Result<bool, StoreError> {
+        // Nothing more is added from here on. Interrupted, it stays switched off and can be repeated.
+        Sql::on(&self.write)
+            .text("UPDATE webhooks SET disabled_at = ")
+            .value(now)
+            .text(", disabled_reason = ")
+            .value(DisabledReason::Requested)
+            .text(" WHERE disabled_at IS NULL AND id = ")
+            .value(id)
+            .execute(&self.write)
+            .await?;
+        while self.forget_some_deliveries_of(id).await? > 0 {}
+        let tx = self.begin().await?;
+        let deleted = webhook::Entity::delete_by_id(id).exec(&tx).await?;
+        if deleted.rows_affected == 0 {
+            return Ok(false);
+        }
+        let entry = entry(id, origin, AuditAction::WebhookDeleted, json!({}));
+        record(&tx, &entry, now).await?;
+        commit(tx, Step::Webhook).await?;
+        Ok(true)
+    }
+
+    async fn forget_some_deliveries_of(&self, id: WebhookId) -> Result<u64, StoreError> {
+        Sql::on(&self.write)
+            .text(
+                "DELETE FROM webhook_deliveries WHERE position IN \
+                 (SELECT position FROM webhook_deliveries WHERE webhook_id = ",
+            )
+            .value(id)
+            .text(" LIMIT ")
+            .value(AT_ONCE)
+            .text(")")
+            .execute(&self.write)
+            .await
+    }
+}
+
+/// The webhook, with its row locked.
+async fn locked(
+    db: &impl ConnectionTrait,
+    id: WebhookId,
+) -> Result<Option<webhook::Model>, StoreError> {
+    let mut query = webhook::Entity::find_by_id(id);
+    if db.get_database_backend() == sea_orm::DbBackend::Postgres {
+        query = query.lock(sea_orm::sea_query::LockType::NoKeyUpdate);
+    }
+    Ok(query.one(db).await?)
+}
+
+fn entry(
+    id: WebhookId,
+    origin: &Origin,
+    action: AuditAction,
+    details: serde_json::Value,
+) -> Entry<'_> {
+    Entry {
+        subject_id: Some(id.0),
+        details,
+        ..Entry::of(origin, action)
+    }
+}
+
+fn words(events: &[WebhookEvent]) -> Vec<&'static str> {
+    events.iter().map(|event| event.as_str()).collect()
+}
+
+fn written(events: &[WebhookEvent]) -> String {
+    json!(words(events)).to_string()
+}

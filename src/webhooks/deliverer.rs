@@ -1,0 +1,417 @@
+//! The deliverer actor: looks for what is due, has it sent, and looks again.
+//!
+//! Each webhook has places of its own for calls under way, so that one that does not answer holds up no
+//! other. A hint says "look"; a due time of the near future waits on one timer; the slow poll finds what
+//! lost hints and other nodes left behind. Rows are claimed before a call and settled after it; what the
+//! actor knows it can lose.
+
+use std::collections::HashMap;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use async_trait::async_trait;
+use ractor::{Actor, ActorCell, ActorProcessingErr, ActorRef, SpawnErr};
+use secrecy::SecretString;
+use tokio::sync::oneshot;
+use tokio::task::{JoinHandle, JoinSet};
+use url::Url;
+
+use super::schedule::{FailedAttempt, judge};
+use super::secret::Key;
+use super::sender::{Answer, Message, Sender};
+use crate::actor_slot::ActorSlot;
+use crate::connections::WorkerContext;
+use crate::domain::{DeliveryError, DisabledReason, Timestamp, WebhookId};
+use crate::security::{Context, Sealed, places};
+use crate::store::{DeliveryEnd, DueDelivery, EndedDelivery, StoreError, WebhookTarget};
+
+/// Calls under way at one webhook at once.
+const PLACES: usize = 8;
+/// When to look again after the database was in trouble.
+const AFTER_TROUBLE: Duration = Duration::from_secs(1);
+
+#[derive(Debug)]
+enum DelivererMsg {
+    /// Something may be due, at whichever webhook.
+    Look,
+    /// The slow poll.
+    Poll,
+    /// A call has ended, and its place is free.
+    Ended(WebhookId),
+    /// Take nothing more; say when what is under way has ended.
+    Drain(oneshot::Sender<()>),
+}
+
+/// What operators see of the deliverer.
+#[derive(Clone, Debug, Default)]
+pub struct DelivererSnapshot {
+    pub last_look_at: Option<Timestamp>,
+    pub last_error: Option<String>,
+    pub in_flight: usize,
+}
+
+/// Reaches the deliverer, also after it was restarted.
+#[derive(Clone, Debug, Default)]
+pub struct DelivererHandle {
+    actor: ActorSlot<DelivererMsg>,
+    snapshot: Arc<Mutex<DelivererSnapshot>>,
+    /// A look was asked for and has not begun: one is enough.
+    look_asked: Arc<AtomicBool>,
+}
+
+impl DelivererHandle {
+    pub(crate) async fn start(
+        &self,
+        context: Arc<WorkerContext>,
+        sender: Sender,
+        poll_interval: Duration,
+        root: ActorCell,
+    ) -> Result<ActorCell, SpawnErr> {
+        let deliverer = Deliverer {
+            context,
+            sender,
+            poll_interval,
+            handle: self.clone(),
+        };
+        self.look_asked.store(false, Ordering::Release);
+        let (actor, _) = Actor::spawn_linked(None, deliverer, (), root).await?;
+        let cell = actor.get_cell();
+        self.actor.fill(actor);
+        Ok(cell)
+    }
+
+    /// Something may be due.
+    pub fn look(&self) {
+        if !self.look_asked.swap(true, Ordering::AcqRel) {
+            self.actor.send(DelivererMsg::Look);
+        }
+    }
+
+    /// Takes nothing more, and waits for what is under way.
+    pub async fn drain(&self, patience: Duration) {
+        let (say, ended) = oneshot::channel();
+        self.actor.send(DelivererMsg::Drain(say));
+        // Cut off, it is sent again, under the same id.
+        let _ = tokio::time::timeout(patience, ended).await;
+    }
+
+    pub fn is_running(&self) -> bool {
+        self.actor.is_running()
+    }
+
+    pub fn snapshot(&self) -> DelivererSnapshot {
+        self.lock().clone()
+    }
+
+    fn note(&self, change: impl FnOnce(&mut DelivererSnapshot)) {
+        change(&mut self.lock());
+    }
+
+    fn lock(&self) -> std::sync::MutexGuard<'_, DelivererSnapshot> {
+        self.snapshot.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+#[derive(Debug)]
+struct Deliverer {
+    context: Arc<WorkerContext>,
+    sender: Sender,
+    poll_interval: Duration,
+    handle: DelivererHandle,
+}
+
+#[derive(Default)]
+struct State {
+    /// Ends with the actor, and with it what is under way.
+    calls: JoinSet<()>,
+    in_flight: HashMap<WebhookId, usize>,
+    /// The timer for the next due time, and when it fires.
+    alarm: Option<(Timestamp, JoinHandle<()>)>,
+    polling: Option<JoinHandle<()>>,
+    listening: Option<JoinHandle<()>>,
+    /// Whoever waits for the last call to end.
+    draining: Vec<oneshot::Sender<()>>,
+}
+
+impl Drop for State {
+    fn drop(&mut self) {
+        let alarm = self.alarm.take().map(|(_, timer)| timer);
+        for timer in [alarm, self.polling.take(), self.listening.take()] {
+            if let Some(timer) = timer {
+                timer.abort();
+            }
+        }
+    }
+}
+
+#[async_trait]
+impl Actor for Deliverer {
+    type Msg = DelivererMsg;
+    type State = State;
+    type Arguments = ();
+
+    async fn pre_start(
+        &self,
+        myself: ActorRef<DelivererMsg>,
+        (): (),
+    ) -> Result<State, ActorProcessingErr> {
+        // What is due now may have been due for long: a daemon has just started.
+        myself.cast(DelivererMsg::Poll)?;
+        let (store, handle) = (self.context.store.clone(), self.handle.clone());
+        let listening = tokio::spawn(async move {
+            loop {
+                store.webhook_news().await;
+                handle.look();
+            }
+        });
+        let mut state = State::default();
+        state.listening = Some(listening);
+        Ok(state)
+    }
+
+    async fn handle(
+        &self,
+        myself: ActorRef<DelivererMsg>,
+        message: DelivererMsg,
+        state: &mut State,
+    ) -> Result<(), ActorProcessingErr> {
+        match message {
+            DelivererMsg::Look => {
+                self.handle.look_asked.store(false, Ordering::Release);
+                self.look(None, &myself, state).await;
+            }
+            DelivererMsg::Poll => {
+                self.look(None, &myself, state).await;
+                let next = self.poll_interval;
+                state.polling = Some(self.later(next, &myself, DelivererMsg::Poll));
+            }
+            DelivererMsg::Ended(id) => {
+                while state.calls.try_join_next().is_some() {}
+                if let Some(count) = state.in_flight.get_mut(&id) {
+                    *count = count.saturating_sub(1);
+                }
+                state.in_flight.retain(|_, count| *count > 0);
+                self.look(Some(id), &myself, state).await;
+            }
+            DelivererMsg::Drain(say) => state.draining.push(say),
+        }
+        if state.in_flight.is_empty() {
+            for say in state.draining.drain(..) {
+                // Whoever asked may have lost patience.
+                let _ = say.send(());
+            }
+        }
+        let in_flight = state.in_flight.values().sum();
+        self.handle.note(|snapshot| snapshot.in_flight = in_flight);
+        Ok(())
+    }
+}
+
+impl Deliverer {
+    /// At all webhooks, or at one.
+    async fn look(
+        &self,
+        at: Option<WebhookId>,
+        myself: &ActorRef<DelivererMsg>,
+        state: &mut State,
+    ) {
+        if !state.draining.is_empty() {
+            return;
+        }
+        match self.send_due(at, myself, state).await {
+            Ok(()) => {
+                let now = self.context.clock.now();
+                self.handle.note(|snapshot| {
+                    snapshot.last_look_at = Some(now);
+                    snapshot.last_error = None;
+                });
+            }
+            Err(error) => {
+                tracing::warn!(error = %error, "webhooks were not looked after");
+                self.handle
+                    .note(|snapshot| snapshot.last_error = Some(error.to_string()));
+                let now = self.context.clock.now();
+                let soon = chrono::TimeDelta::from_std(AFTER_TROUBLE).unwrap_or_default();
+                self.set_alarm(now + soon, state);
+            }
+        }
+    }
+
+    async fn send_due(
+        &self,
+        at: Option<WebhookId>,
+        myself: &ActorRef<DelivererMsg>,
+        state: &mut State,
+    ) -> Result<(), StoreError> {
+        let (store, node) = (&self.context.store, self.context.node);
+        let now = self.context.clock.now();
+        for target in store.webhook_targets(at, now).await? {
+            let id = target.id;
+            let under_way = state.in_flight.get(&id).copied().unwrap_or(0);
+            let free = PLACES.saturating_sub(under_way);
+            let claimed = store.claim_deliveries(id, node, free, now).await?;
+            if let Some(next) = claimed.next_due {
+                self.set_alarm(next, state);
+            }
+            let target = Arc::new(target);
+            for due in claimed.due {
+                *state.in_flight.entry(id).or_default() += 1;
+                let ended = EndedCall(id, myself.clone());
+                let (context, sender) = (self.context.clone(), self.sender.clone());
+                let target = target.clone();
+                state.calls.spawn(async move {
+                    deliver(&context, &sender, &target, due).await;
+                    drop(ended);
+                });
+            }
+        }
+        Ok(())
+    }
+
+    fn set_alarm(&self, at: Timestamp, state: &mut State) {
+        match &state.alarm {
+            Some((set_for, timer)) if *set_for <= at && !timer.is_finished() => return,
+            Some((_, timer)) => timer.abort(),
+            None => {}
+        }
+        let (clock, handle) = (self.context.clock.clone(), self.handle.clone());
+        let timer = tokio::spawn(async move {
+            clock.sleep_until(at).await;
+            handle.look();
+        });
+        state.alarm = Some((at, timer));
+    }
+
+    fn later(
+        &self,
+        wait: Duration,
+        myself: &ActorRef<DelivererMsg>,
+        message: DelivererMsg,
+    ) -> JoinHandle<()> {
+        let (clock, myself) = (self.context.clock.clone(), myself.clone());
+        tokio::spawn(async move {
+            clock.sleep(wait).await;
+            let _ = myself.cast(message);
+        })
+    }
+}
+
+/// Gives the place back however the call ends.
+struct EndedCall(WebhookId, ActorRef<DelivererMsg>);
+
+impl Drop for EndedCall {
+    fn drop(&mut self) {
+        // The actor may be gone, and its places with it.
+        let _ = self.1.cast(DelivererMsg::Ended(self.0));
+    }
+}
+
+/// One attempt, from the signature to its record.
+async fn deliver(
+    context: &WorkerContext,
+    sender: &Sender,
+    target: &WebhookTarget,
+    due: DueDelivery,
+) {
+    let started = context.clock.monotonic();
+    let answer = attempt(context, sender, target, &due).await;
+    let took = context.clock.monotonic().saturating_sub(started);
+    let now = context.clock.now();
+    let end = match answer.error {
+        None => DeliveryEnd::Delivered,
+        Some(error) => {
+            let failed = FailedAttempt {
+                error,
+                attempts: due.attempts,
+                retry_after: answer.retry_after,
+                failing_since: target.failing_since,
+            };
+            judge(failed, now, context.entropy.jitter())
+        }
+    };
+    let ended = EndedDelivery {
+        webhook_id: target.id,
+        position: due.position,
+        node: context.node,
+        end,
+        response_status: answer.status,
+        error: answer.error,
+        now,
+    };
+    match context.store.settle_delivery(&ended).await {
+        Ok(recorded) => {
+            context.metrics.delivered(end, took);
+            if recorded {
+                report(target, &due, &ended);
+            }
+        }
+        // Sent again, under the same id, once the claim has ended.
+        Err(error) => {
+            tracing::warn!(webhook.id = %target.id, delivery.id = %due.id, error = %error, "what became of a delivery was not recorded");
+        }
+    }
+}
+
+async fn attempt(
+    context: &WorkerContext,
+    sender: &Sender,
+    target: &WebhookTarget,
+    due: &DueDelivery,
+) -> Answer {
+    let Some(keys) = keys(context, target) else {
+        return Answer::failed(DeliveryError::SecretUnreadable);
+    };
+    let Ok(url) = Url::parse(&target.url) else {
+        return Answer::failed(DeliveryError::AddressNotAllowed);
+    };
+    let message = Message {
+        id: due.id,
+        body: &due.payload,
+        keys: &keys,
+        now: context.clock.now(),
+    };
+    sender.send(&url, &message).await
+}
+
+/// The current secret and, for a while, the one before; `None` if the former cannot be read.
+fn keys(context: &WorkerContext, target: &WebhookTarget) -> Option<Vec<Key>> {
+    let open = |text: &str, place: Context| -> Option<SecretString> {
+        context
+            .keys
+            .open(&Sealed::from_stored(text.to_owned()), place)
+            .ok()
+    };
+    let current = open(&target.secret, places::webhook_secret(target.id))?;
+    let previous = target.previous_secret.as_deref();
+    let previous = previous.and_then(|text| open(text, places::previous_webhook_secret(target.id)));
+    let mut keys = vec![Key::of(&current)?];
+    keys.extend(previous.as_ref().and_then(Key::of));
+    Some(keys)
+}
+
+/// The address is not in the log: it may hold a secret of its receiver's.
+fn report(target: &WebhookTarget, due: &DueDelivery, ended: &EndedDelivery) {
+    let error = ended.error.map(DeliveryError::as_str);
+    let (webhook, delivery) = (target.id, due.id);
+    let (event, status) = (due.event_type.as_str(), ended.response_status);
+    match ended.end {
+        DeliveryEnd::Delivered => {
+            tracing::debug!(webhook.id = %webhook, delivery.id = %delivery, event, "delivered");
+        }
+        DeliveryEnd::Again(at) => {
+            tracing::warn!(webhook.id = %webhook, delivery.id = %delivery, event, error, status, next_attempt_at = %at, "a delivery failed; it is tried again");
+        }
+        DeliveryEnd::GivenUp => {
+            tracing::error!(webhook.id = %webhook, delivery.id = %delivery, event, error, status, "a delivery was given up; it can be replayed");
+        }
+        DeliveryEnd::Disabled(why) => {
+            let why = match why {
+                DisabledReason::Gone => "it answered 410",
+                DisabledReason::Failing => "it took nothing for days",
+                DisabledReason::Requested => "an operator switched it off",
+            };
+            tracing::error!(webhook.id = %webhook, delivery.id = %delivery, error, status, why, "a webhook was disabled; nothing is told to it until it is enabled again");
+        }
+    }
+}
