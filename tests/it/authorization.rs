@@ -5,7 +5,7 @@ use reqwest::Method;
 use serde_json::{Value, json};
 use uuid::Uuid;
 
-use crate::support::{Api, Reply, Session, TestDaemon};
+use crate::support::{Api, Reply, Session, Setup, TestDaemon};
 
 /// What each caller gets: nobody, the coach it belongs to, another coach, the platform, an operator.
 type Answers = [u16; 5];
@@ -18,13 +18,24 @@ const PLATFORM: Answers = [401, 403, 403, 200, 200];
 const OPERATOR: Answers = [401, 403, 403, 403, 200];
 const OPEN: Answers = [200; 5];
 
+/// Where nobody listens.
+const NOWHERE: &str = "http://127.0.0.1:9/";
+
+async fn daemon() -> TestDaemon {
+    let setup = Setup::default().set("WEBHOOK_ALLOW_PRIVATE_ADDRESSES", "true");
+    setup.start().await
+}
+
 /// Those who may get this instead of 200.
 fn granted(answers: Answers, success: u16) -> Answers {
     answers.map(|status| if status == 200 { success } else { status })
 }
 
-/// A coach with a connected calendar, an appointment in it, and the job that brought it there.
+/// A coach with a connected calendar, an appointment in it, and the job that brought it there; and a
+/// webhook that was told of it, or would have been if anybody were there.
 struct World {
+    webhook: String,
+    delivery: String,
     coach: Uuid,
     connection: Uuid,
     session: Session,
@@ -33,6 +44,10 @@ struct World {
 
 impl World {
     async fn make(daemon: &TestDaemon) -> Self {
+        let nowhere = json!({"url": NOWHERE, "events": ["connection.connected"]});
+        let admin = daemon.admin();
+        let registered = admin.post("webhooks", Some(&nowhere)).await.expect(201);
+        let webhook = registered["webhook"]["id"].as_str().expect("an id");
         let coach = Uuid::new_v4();
         let email = format!("{coach}@example.com");
         let connection = daemon.connect(ProviderKind::Google, coach, &email).await;
@@ -40,7 +55,12 @@ impl World {
         daemon.service().report(&session).await;
         let status = daemon.service().settled(connection).await;
         let job = session.job_in(&status)["id"].as_str();
+        let deliveries = admin.get(&format!("webhooks/{webhook}/deliveries")).await;
+        let deliveries = deliveries.expect(200);
+        let delivery = deliveries["deliveries"][0]["id"].as_str();
         Self {
+            webhook: webhook.to_owned(),
+            delivery: delivery.expect("a delivery").to_owned(),
             coach,
             connection,
             job: job.expect("a job").to_owned(),
@@ -51,8 +71,9 @@ impl World {
 
 /// How one operation is asked, and what everybody gets.
 struct Case {
-    /// The value of the one variable part of the path, if it has one.
+    /// The value of the first variable part of the path, if it has one, and of the second.
     id: String,
+    second: String,
     query: String,
     body: Option<Value>,
     answers: Answers,
@@ -62,6 +83,7 @@ struct Case {
 fn case(operation: &str, world: &World) -> Option<Case> {
     let case = |id: &dyn ToString, answers| Case {
         id: id.to_string(),
+        second: String::new(),
         query: String::new(),
         body: None,
         answers,
@@ -79,6 +101,25 @@ fn case(operation: &str, world: &World) -> Option<Case> {
         // It did not fail: refused, but only after it was asked who asks.
         "retry_job" => case(&world.job, granted(OPERATOR, 409)),
         "retry_failed_jobs" => case(&"", granted(OPERATOR, 202)),
+        "list_webhooks" => case(&"", OPERATOR),
+        "register_webhook" => sent(&"", json!({"url": NOWHERE}), granted(OPERATOR, 201)),
+        "get_webhook" | "rotate_webhook_secret" | "list_webhook_deliveries" => {
+            case(&world.webhook, OPERATOR)
+        }
+        "update_webhook" => {
+            let events = json!({"events": ["connection.connected", "appointment.synced"]});
+            sent(&world.webhook, events, OPERATOR)
+        }
+        "delete_webhook" => case(&world.webhook, granted(OPERATOR, 204)),
+        // It is pending: refused, but only after it was asked who asks.
+        "replay_webhook_delivery" => Case {
+            second: world.delivery.clone(),
+            ..case(&world.webhook, granted(OPERATOR, 409))
+        },
+        "replay_failed_webhook_deliveries" => Case {
+            query: "?since=2027-01-01T00:00:00Z".to_owned(),
+            ..case(&world.webhook, granted(OPERATOR, 202))
+        },
         "start_sign_in" | "list_connections" | "watch_coach" => case(coach, NAMED),
         "update_connection" => sent(connection, json!({"auto_create_events": true}), OWN),
         "sync_now" => case(connection, granted(OWN, 202)),
@@ -104,7 +145,7 @@ fn case(operation: &str, world: &World) -> Option<Case> {
 fn ends_something(operation: &str) -> bool {
     matches!(
         operation,
-        "disconnect" | "erase_appointment" | "forget_coach"
+        "disconnect" | "erase_appointment" | "forget_coach" | "delete_webhook"
     )
 }
 
@@ -123,11 +164,12 @@ async fn operations(daemon: &TestDaemon) -> Vec<(Method, String, String)> {
 }
 
 async fn ask(caller: &Api, method: &Method, path: &str, case: &Case, id: &str) -> Reply {
-    let names = ["{id}", "{coach_id}", "{job_id}"];
+    let names = ["{id}", "{coach_id}", "{job_id}", "{webhook_id}"];
     let path = names
         .iter()
         .fold(path.to_owned(), |path, name| path.replace(name, id));
     let path = path.replace("{provider}", "google");
+    let path = path.replace("{delivery_id}", &case.second);
     assert!(!path.contains('{'), "{path}");
     let path = format!("{path}{}", case.query);
     caller.send(method.clone(), &path, case.body.as_ref()).await
@@ -135,7 +177,7 @@ async fn ask(caller: &Api, method: &Method, path: &str, case: &Case, id: &str) -
 
 #[tokio::test]
 async fn every_operation_is_open_to_those_who_may_and_to_nobody_else() {
-    let daemon = TestDaemon::start().await;
+    let daemon = daemon().await;
     let common = World::make(&daemon).await;
     let stranger = Uuid::new_v4();
     for (method, path, operation) in operations(&daemon).await {
@@ -270,7 +312,7 @@ fn told(reply: &Reply) -> Value {
 
 #[tokio::test]
 async fn what_those_who_may_not_tried_to_end_is_still_there() {
-    let daemon = TestDaemon::start().await;
+    let daemon = daemon().await;
     let world = World::make(&daemon).await;
     let stranger = daemon.coach(Uuid::new_v4());
     for (path, status) in [

@@ -39,4 +39,5 @@ mod templates;
 mod tokens_at_rest;
 mod two_nodes;
 mod watching;
+mod webhooks;
 mod zones;

@@ -34,7 +34,13 @@ async fn the_schema_goes_up_down_and_up_again_to_the_same() {
         "calendar_event_mappings",
         "calendar_sync_queue",
     ];
-    let others = ["appointments", "connection_leases", "audit_events"];
+    let others = [
+        "appointments",
+        "connection_leases",
+        "audit_events",
+        "webhooks",
+        "webhook_deliveries",
+    ];
     for table in tables.iter().chain(&others) {
         assert!(first.iter().any(|object| object.contains(table)), "{table}");
     }
@@ -75,7 +81,7 @@ async fn a_newer_schema_is_left_alone() {
 }
 
 /// What is asked for at every wake, poll and page, in the words of the store.
-const OFTEN: [(&str, &str); 15] = [
+const OFTEN: [(&str, &str); 22] = [
     (
         "the claim",
         "SELECT * FROM calendar_sync_queue WHERE status = 'pending' AND connection_id = ID \
@@ -149,6 +155,46 @@ const OFTEN: [(&str, &str); 15] = [
     (
         "what of the audit trail is too old",
         "SELECT id FROM audit_events WHERE at < NOW ORDER BY at, id LIMIT 1000",
+    ),
+    (
+        "what a webhook is to be told",
+        "SELECT d.position FROM webhook_deliveries d WHERE d.status = 'pending' \
+         AND d.webhook_id = ID AND d.due_at <= NOW \
+         AND (d.claimed_until IS NULL OR d.claimed_until <= NOW OR d.claimed_until > NOW) \
+         AND NOT EXISTS (SELECT 1 FROM webhook_deliveries b WHERE b.status = 'pending' \
+         AND b.webhook_id = d.webhook_id AND b.subject = d.subject AND b.position < d.position) \
+         ORDER BY d.due_at LIMIT 8",
+    ),
+    (
+        "when a webhook is to be told something next",
+        "SELECT due_at FROM webhook_deliveries WHERE status = 'pending' AND webhook_id = ID \
+         AND due_at > NOW ORDER BY due_at LIMIT 1",
+    ),
+    (
+        "what is being told",
+        "SELECT claimed_until FROM webhook_deliveries WHERE claimed_until IS NOT NULL \
+         AND webhook_id = ID AND claimed_until > NOW ORDER BY claimed_until LIMIT 1",
+    ),
+    (
+        "deliveries to a webhook",
+        "SELECT * FROM webhook_deliveries WHERE webhook_id = ID AND created_at <= NOW \
+         AND (created_at < NOW OR (created_at = NOW AND id < ID)) \
+         ORDER BY created_at DESC, id DESC LIMIT 50",
+    ),
+    (
+        "failed deliveries to a webhook",
+        "SELECT * FROM webhook_deliveries WHERE webhook_id = ID AND status = 'failed' \
+         ORDER BY created_at DESC, id DESC LIMIT 50",
+    ),
+    (
+        "how much webhooks are to be told",
+        "SELECT created_at FROM webhook_deliveries WHERE status = 'pending' AND position > 0 \
+         ORDER BY position LIMIT 10000",
+    ),
+    (
+        "which deliveries are too old",
+        "SELECT position FROM webhook_deliveries WHERE status IN ('delivered', 'failed') \
+         AND completed_at < NOW LIMIT 1000",
     ),
 ];
 

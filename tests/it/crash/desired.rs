@@ -27,11 +27,18 @@ pub(super) struct Desired {
     sessions: BTreeMap<Uuid, Session>,
     erased: BTreeSet<Uuid>,
     pub(super) links: Vec<Link>,
+    /// Subjects of webhooks, and what is said of each at last.
+    pub(super) told: Vec<(Uuid, &'static str)>,
 }
 
 impl Desired {
     pub(super) fn acknowledge(&mut self, session: Session) {
         self.sessions.insert(session.id, session);
+    }
+
+    /// Appointments that were reported, erased ones too.
+    pub(super) fn shown(&self) -> impl Iterator<Item = Uuid> {
+        self.sessions.keys().chain(&self.erased).copied()
     }
 
     pub(super) fn acknowledge_erasure(&mut self, id: Uuid) {

@@ -27,11 +27,12 @@ const QUICK: &str = "500ms";
 
 /// Steps that the scenario does not take: they come with failed jobs, lost keys and outages, or once an
 /// hour, and are a single transaction each.
-const NOT_TAKEN: [Step; 4] = [
+const NOT_TAKEN: [Step; 5] = [
     Step::Retry,
     Step::ConnectionStatus,
     Step::EndWaits,
     Step::ForgetErased,
+    Step::WebhookReplay,
 ];
 /// Steps between nodes; [`super::between_nodes`] takes them.
 pub(super) const BETWEEN_NODES: [Step; 3] = [Step::LeaseWant, Step::HandOver, Step::Census];
@@ -67,6 +68,7 @@ async fn run(failpoints: String, poll_interval: &'static str) -> bool {
     })
     .await;
     let desired = scenario::play(&stage).await;
+    stage.was_told(&desired).await;
     let node = &stage.nodes[0];
     if failpoints.starts_with(Step::LeaseRenew.as_str()) {
         patiently("the leases are renewed", async || {

@@ -21,6 +21,7 @@ pub(super) async fn play(stage: &Stage) -> Desired {
         stage,
         desired: Desired::default(),
     };
+    stage.register().await;
     let coach = Uuid::new_v4();
     let google = story.connect(ProviderKind::Google, coach).await;
     let outlook = story.connect(ProviderKind::Outlook, coach).await;
@@ -50,6 +51,7 @@ pub(super) async fn play(stage: &Stage) -> Desired {
     story.converges().await;
     story.erase(first.id).await;
     story.converges().await;
+    story.desired.told = story.told();
     story.leave(coach).await;
     story.desired
 }
@@ -62,6 +64,14 @@ struct Story<'a> {
 impl Story<'_> {
     async fn converges(&self) {
         self.stage.converges(&self.desired).await;
+    }
+
+    /// Of which connections and appointments the platform is told something at last.
+    fn told(&self) -> Vec<(Uuid, &'static str)> {
+        let links = self.desired.links.iter();
+        let ended = links.map(|link| (link.id, "connection.disconnected"));
+        let synced = self.desired.shown().map(|id| (id, "appointment.synced"));
+        ended.chain(synced).collect()
     }
 
     async fn ask(&self, method: Method, path: &str, body: Option<&Value>, wanted: &[u16]) -> Value {

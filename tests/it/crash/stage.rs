@@ -6,11 +6,12 @@ use std::time::{Duration, Instant};
 use calendar_integration::domain::{Clock, SystemClock, SystemEntropy};
 use calendar_integration::simulator::{Simulator, SimulatorConfig, SimulatorHandle, Window};
 use reqwest::Method;
+use serde_json::json;
 
-use super::client::{Client, PATIENCE, PAUSE};
+use super::client::{Client, PATIENCE, PAUSE, patiently};
 use super::desired::Desired;
 use super::node::{Launch, Node};
-use crate::support::{TestDatabase, is_postgres, settings};
+use crate::support::{Receiver, TestDatabase, is_postgres, settings};
 
 /// How a stage is set.
 #[derive(Debug)]
@@ -30,6 +31,8 @@ pub(super) struct Stage {
     pub(super) clock: Arc<dyn Clock>,
     pub(super) client: Client,
     pub(super) nodes: Vec<Node>,
+    /// The platform's, for what happens.
+    receiver: Receiver,
     _simulator: Simulator,
     _logs: tempfile::TempDir,
     /// Last: what uses it is gone before it is removed.
@@ -58,6 +61,7 @@ impl Stage {
             ("GOOGLE_LIMIT_PER_USER", "1000000/1m".to_owned()),
             ("GOOGLE_LIMIT_PER_PROJECT", "1000000/1m".to_owned()),
             ("SHUTDOWN_DEADLINE", "8s".to_owned()),
+            ("WEBHOOK_ALLOW_PRIVATE_ADDRESSES", "true".to_owned()),
             ("LOG_FORMAT", "json".to_owned()),
             ("RUST_LOG", "info".to_owned()),
         ]);
@@ -77,10 +81,42 @@ impl Stage {
             client: Client::new(nodes.clone(), clock.as_ref()),
             clock,
             nodes,
+            receiver: Receiver::start().await,
             _simulator: simulator,
             _logs: logs,
             database,
         }
+    }
+
+    /// Asks to be told what happens.
+    pub(super) async fn register(&self) {
+        let url = json!({"url": self.receiver.url("/")});
+        patiently("the webhook is there", async || {
+            // Asked first: a registration whose answer was lost is one.
+            let known = self.client.attempt(Method::GET, "webhooks", None).await?;
+            let known = known.json()["webhooks"].as_array()?.len();
+            if known == 0 {
+                self.client
+                    .attempt(Method::POST, "webhooks", Some(&url))
+                    .await;
+            }
+            (known == 1).then_some(())
+        })
+        .await;
+    }
+
+    /// Waits until the platform was told everything, and sees that it was told in order.
+    pub(super) async fn was_told(&self, desired: &Desired) {
+        patiently("everything is told", async || {
+            let reply = self.client.attempt(Method::GET, "webhooks", None).await?;
+            (reply.json()["webhooks"][0]["pending"] == 0).then_some(())
+        })
+        .await;
+        for (subject, last) in &desired.told {
+            let told = self.receiver.told_of(*subject);
+            assert_eq!(told.last().map(String::as_str), Some(*last), "{told:?}");
+        }
+        assert!(self.receiver.order_was_kept());
     }
 
     /// Waits until every calendar is as it should be and nothing is left to do.

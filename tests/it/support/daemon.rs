@@ -13,6 +13,7 @@ use calendar_integration::security::api_token::{Caller, Realm, Role, Signer};
 use calendar_integration::simulator::{Simulator, SimulatorConfig, SimulatorHandle};
 use calendar_integration::store::StoreError;
 use calendar_integration::telemetry;
+use calendar_integration::webhooks::Lookup;
 use chrono::TimeDelta;
 use secrecy::ExposeSecret;
 use tokio::runtime::Runtime;
@@ -33,6 +34,7 @@ pub(crate) struct Setup {
     host_clock: Option<Arc<dyn Clock>>,
     database: Option<TestDatabase>,
     call_timeout: Option<Duration>,
+    lookup: Option<Arc<dyn Lookup>>,
 }
 
 impl Setup {
@@ -69,6 +71,12 @@ impl Setup {
         self
     }
 
+    /// Who says where the names of webhooks lead.
+    pub(crate) fn lookup(mut self, lookup: Arc<dyn Lookup>) -> Self {
+        self.lookup = Some(lookup);
+        self
+    }
+
     pub(crate) fn simulate(mut self, change: impl FnOnce(&mut SimulatorConfig)) -> Self {
         change(&mut self.simulator);
         self
@@ -98,6 +106,9 @@ impl Setup {
         };
         if let Some(timeout) = self.call_timeout {
             surroundings.call_timeout = timeout;
+        }
+        if let Some(lookup) = self.lookup {
+            surroundings.lookup = lookup;
         }
         let process = Process::start(&settings, &surroundings)
             .await

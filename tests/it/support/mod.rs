@@ -10,6 +10,7 @@ mod database;
 mod deaf;
 mod proxy;
 mod real;
+mod receiver;
 mod session;
 mod sign_in;
 mod stream;
@@ -22,6 +23,7 @@ pub(crate) use database::{TestDatabase, is_postgres, needs_postgres, needs_sqlit
 pub(crate) use deaf::DeafProxy;
 pub(crate) use proxy::Proxy;
 pub(crate) use real::RealDaemon;
+pub(crate) use receiver::{Received, Receiver};
 pub(crate) use session::Session;
 pub(crate) use sign_in::{Browser, Consent, parameter};
 pub(crate) use stream::StatusEvent;
