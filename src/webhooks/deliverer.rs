@@ -121,7 +121,6 @@ struct Deliverer {
     handle: DelivererHandle,
 }
 
-#[derive(Default)]
 struct State {
     /// Ends with the actor, and with it what is under way.
     calls: JoinSet<()>,
@@ -137,10 +136,9 @@ struct State {
 impl Drop for State {
     fn drop(&mut self) {
         let alarm = self.alarm.take().map(|(_, timer)| timer);
-        for timer in [alarm, self.polling.take(), self.listening.take()] {
-            if let Some(timer) = timer {
-                timer.abort();
-            }
+        let timers = [alarm, self.polling.take(), self.listening.take()];
+        for timer in timers.into_iter().flatten() {
+            timer.abort();
         }
     }
 }
@@ -165,9 +163,14 @@ impl Actor for Deliverer {
                 handle.look();
             }
         });
-        let mut state = State::default();
-        state.listening = Some(listening);
-        Ok(state)
+        Ok(State {
+            calls: JoinSet::new(),
+            in_flight: HashMap::new(),
+            alarm: None,
+            polling: None,
+            listening: Some(listening),
+            draining: Vec::new(),
+        })
     }
 
     async fn handle(

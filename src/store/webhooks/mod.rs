@@ -1,8 +1,8 @@
 //! Webhooks and what is told to them.
 //!
-//! [`tell`] writes what happened in the transaction in which it happens, once for each webhook that
-//! wants it; nothing is written where nobody does. [`claim`] takes what is due, for a while, and records
-//! what became of it: the call itself happens outside any transaction. [`deliveries`] is what operators
+//! [`mod@tell`] writes what happened in the transaction in which it happens, once for each webhook that
+//! wants it; nothing is written where nobody does. [`mod@claim`] takes what is due, for a while, and records
+//! what became of it: the call itself happens outside any transaction. [`mod@deliveries`] is what operators
 //! see of it, and the replay. Here are the webhooks themselves. A secret is text that nobody can read;
 //! sealing and opening belong to `security`.
 //!
