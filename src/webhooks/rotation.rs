@@ -68,3 +68,72 @@ fn reseal(
         previous: previous.and_then(|text| anew(text, places::previous_webhook_secret(id)).ok()),
     })
 }
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use secrecy::ExposeSecret;
+
+    use super::*;
+    use crate::domain::{Actor, ActorRole, Origin, SeededEntropy, SystemClock};
+    use crate::security::generate_key_line;
+    use crate::webhooks::{Guard, Registration, Registrations, SystemLookup};
+
+    #[tokio::test]
+    async fn once_rotated_both_secrets_open_with_the_new_key_alone() {
+        let store = Store::open(&"sqlite::memory:".into()).await.expect("open");
+        store.migrate().await.expect("a schema");
+        let line = |id, seed| {
+            let line = generate_key_line(id, &SeededEntropy::from_seed(seed)).expect("a key");
+            line.expose_secret().to_owned()
+        };
+        let ring = |text: &str| KeyRing::parse(&text.into()).expect("a key ring");
+        let (old, new) = (line("old", 1), line("new", 2));
+        let entropy = Arc::new(SeededEntropy::from_seed(3));
+        let registrations = Registrations {
+            store: store.clone(),
+            keys: ring(&old),
+            guard: Guard::new(true, Arc::new(SystemLookup)),
+            clock: SystemClock::shared(),
+            entropy: entropy.clone(),
+        };
+        let origin = Origin {
+            actor: Actor {
+                subject: "ops".to_owned(),
+                role: ActorRole::Admin,
+            },
+            request_id: None,
+        };
+        let asked = Registration {
+            url: "http://127.0.0.1/".parse().expect("a URL"),
+            events: Vec::new(),
+        };
+        let first = registrations.register(asked, &origin).await.expect("new");
+        let id = first.webhook.id;
+        let second = registrations.rotate_secret(id, &origin).await;
+        let second = second.expect("a new secret").secret;
+
+        let both = ring(&format!("{new},{old}"));
+        for resealed in [1, 0] {
+            let rotation = rotate_secrets(&store, &both, &*entropy).await;
+            let rotation = rotation.expect("rotated");
+            assert_eq!(rotation.resealed, resealed);
+            assert!(rotation.unreadable.is_empty());
+        }
+        let stored = store
+            .webhook_secrets(Some(id))
+            .await
+            .expect("read")
+            .remove(0);
+        let open = |text: String, place| {
+            let opened = ring(&new).open(&Sealed::from_stored(text), place);
+            opened.expect("it opens").expose_secret().to_owned()
+        };
+        let current = open(stored.current, places::webhook_secret(id));
+        assert_eq!(current, second.expose_secret());
+        let previous = stored.previous.expect("kept");
+        let previous = open(previous, places::previous_webhook_secret(id));
+        assert_eq!(previous, first.secret.expose_secret());
+    }
+}
