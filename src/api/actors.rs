@@ -45,16 +45,17 @@ impl ActorQuery {
 
 /// How the connections of this node stand, all of them: filters and pages do not change these.
 #[derive(Clone, Debug, Default, PartialEq, Object)]
+#[oai(skip_serializing_if_is_none)]
 pub struct ActorTotals {
-    /// Connections with actors. Those with nothing to do have none.
+    /// Connections with actors, but for those set aside. Those with nothing to do have none.
     pub connections: u64,
     pub starting: u64,
     pub running: u64,
     pub idle: u64,
     pub waiting: u64,
     pub restarting: u64,
-    /// Set aside, on whatever node; counted up to 10,000. They have no actors.
-    pub quarantined: u64,
+    /// Set aside, on whatever node; counted up to 10,000. Absent while the database does not answer.
+    pub quarantined: Option<u64>,
     /// Restarts of those actors together.
     pub restarts: u64,
     /// By how much the oldest due work among them is late.
@@ -87,7 +88,7 @@ pub struct ActorReport {
     /// How often it was started again.
     pub restarts: u32,
     pub last_progress_at: Option<UtcTime>,
-    /// In our own words.
+    /// In our own words. Of the whole daemon: what the tree lacks, and why.
     pub last_error: Option<String>,
     /// By how much its oldest due work is late.
     pub lag_seconds: Option<f64>,
@@ -165,6 +166,7 @@ impl Example for ActorTree {
                 running: 120,
                 idle: 98_580,
                 waiting: 1_300,
+                quarantined: Some(0),
                 worst_lag_seconds: 4.2,
                 ..ActorTotals::default()
             },

@@ -1,11 +1,9 @@
 //! Connections as they stand.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
-use sea_orm::sea_query::Expr;
 use sea_orm::{
     ColumnTrait, ConnectionTrait, DbBackend, EntityTrait, QueryFilter, QueryOrder, QuerySelect,
-    TryGetable,
 };
 
 use super::enqueue::lock_leases;
@@ -33,6 +31,9 @@ pub struct ConnectionView {
     /// When the oldest change that its calendar does not show was taken in.
     pub oldest_change: Option<Timestamp>,
 }
+
+/// Ids of connections set aside that are read at once: enough to see that it is many.
+const MOST_SET_ASIDE: i64 = 10_000;
 
 impl Store {
     /// Connections of a coach, those ended left out, oldest first.
@@ -79,41 +80,24 @@ impl Store {
         after: Option<ConnectionId>,
         limit: u64,
     ) -> Result<Vec<Connection>, StoreError> {
-        let mut query = connection::Entity::find()
-            .filter(Expr::cust("status = 'quarantined'"))
-            .order_by_asc(connection::Column::Id)
-            .limit(limit);
-        if let Some(id) = id {
-            query = query.filter(connection::Column::Id.eq(id));
-        }
-        if let Some(after) = after {
-            query = query.filter(connection::Column::Id.gt(after));
-        }
-        query
-            .all(&self.read)
-            .await?
-            .into_iter()
-            .map(Connection::try_from)
-            .collect()
+        let rows = in_time(async {
+            let statement = quarantined_page(&self.read, id, after, limit).build();
+            let found = connection::Entity::find().from_raw_sql(statement);
+            Ok(found.all(&self.read).await?)
+        });
+        rows.await?.into_iter().map(Connection::try_from).collect()
     }
 
-    /// How many are set aside, counted up to ten thousand.
-    pub async fn quarantined_count(&self) -> Result<u64, StoreError> {
-        // As it is written in the index over these alone.
-        let counted = Sql::on(&self.read)
-            .text(
-                "SELECT COUNT(*) AS found FROM (SELECT 1 FROM coach_calendar_connections \
-                 WHERE status = 'quarantined' LIMIT 10000) set_aside",
-            )
-            .build();
-        let row = self.read.query_one_raw(counted).await?;
-        let found = row
-            .map(|row| i64::try_get(&row, "", "found"))
-            .transpose()
-            .map_err(sea_orm::DbErr::from)?;
-        Ok(found
-            .and_then(|found| u64::try_from(found).ok())
-            .unwrap_or(0))
+    /// Which connections are set aside: the first ten thousand.
+    pub async fn quarantined_ids(&self) -> Result<HashSet<ConnectionId>, StoreError> {
+        in_time(async {
+            let rows = self
+                .read
+                .query_all_raw(quarantined_first(&self.read).build());
+            let ids = rows.await?.into_iter().map(|row| row.try_get("", "id"));
+            Ok(ids.collect::<Result<_, sea_orm::DbErr>>()?)
+        })
+        .await
     }
 
     /// Sets a connection aside, with the reason in words for the coach, or takes it back, in the name of
@@ -223,6 +207,32 @@ pub(super) async fn set_status(
         .execute(db)
         .await?;
     Ok(())
+}
+
+/// A page of those set aside. The status is written as in the index over these alone: a bound one would
+/// not find it.
+pub(super) fn quarantined_page(
+    db: &impl ConnectionTrait,
+    id: Option<ConnectionId>,
+    after: Option<ConnectionId>,
+    limit: u64,
+) -> Sql {
+    let mut sql =
+        Sql::on(db).text("SELECT * FROM coach_calendar_connections WHERE status = 'quarantined'");
+    if let Some(id) = id {
+        sql = sql.text(" AND id = ").value(id);
+    }
+    if let Some(after) = after {
+        sql = sql.text(" AND id > ").value(after);
+    }
+    let limit = i64::try_from(limit).unwrap_or(i64::MAX);
+    sql.text(" ORDER BY id LIMIT ").value(limit)
+}
+
+pub(super) fn quarantined_first(db: &impl ConnectionTrait) -> Sql {
+    Sql::on(db)
+        .text("SELECT id FROM coach_calendar_connections WHERE status = 'quarantined' ORDER BY id LIMIT ")
+        .value(MOST_SET_ASIDE)
 }
 
 fn view(

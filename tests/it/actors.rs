@@ -4,7 +4,9 @@ use calendar_integration::domain::ProviderKind;
 use serde_json::Value;
 use uuid::Uuid;
 
-use crate::support::{Api, Session, TestDaemon, eventually};
+use crate::support::{
+    Api, Proxy, Session, Setup, TestDaemon, TestDatabase, eventually, needs_postgres,
+};
 
 const GOOGLE: ProviderKind = ProviderKind::Google;
 const OTHER_KEY: &str = "k2:HxscHRoZGBcWFRQTEhEQDw4NDAsKCQgHBgUEAwIBAAA=";
@@ -122,6 +124,38 @@ async fn those_set_aside_are_found_by_their_status() {
     let path = format!("/health/actors?status=quarantined&connection_id={}", ids[1]);
     let tree = admin.get(&path).await.expect(200);
     assert_eq!(shown(&tree), ids[1..]);
+
+    // Their actors are still there, and idle: each is shown once all the same, as set aside.
+    for limit in [1, 2, 200] {
+        let found = pages(&admin, &format!("limit={limit}")).await;
+        assert_eq!(all_shown(&found), ids, "{limit} on a page");
+    }
+    let idle = pages(&admin, "status=idle").await;
+    assert!(all_shown(&idle).is_empty());
+    assert_eq!(idle[0]["totals"]["connections"], 0);
+    assert_eq!(idle[0]["totals"]["quarantined"], 2);
+}
+
+#[tokio::test]
+async fn a_tree_says_what_a_silent_database_kept_to_itself_on_postgres() {
+    needs_postgres();
+    let database = TestDatabase::create().await;
+    let (proxy, url) = Proxy::of_postgres(&database.url()).await;
+    let setup = Setup::default().on(database).set("DATABASE_URL", &url);
+    let daemon = setup.start().await;
+    let connections = connected(&daemon, 1).await;
+    let admin = daemon.admin();
+    let whole = admin.get("/health/actors").await.expect(200);
+    assert_eq!(whole["totals"]["quarantined"], 0);
+    assert!(whole["last_error"].is_null());
+
+    proxy.stall();
+    let tree = admin.get("/health/actors").await.expect(200);
+    assert_eq!(shown(&tree), [connections[0].0]);
+    assert!(tree["totals"]["quarantined"].is_null(), "{tree}");
+    let why = tree["last_error"].as_str().expect("it says why");
+    assert!(why.contains("not all is shown"), "{why}");
+    proxy.open();
 }
 
 #[tokio::test]
