@@ -1,11 +1,15 @@
 //! Readiness, put together from the records each part keeps.
 
+use std::convert::Infallible;
 use std::time::Duration;
 
 use super::ports::Ports;
 use crate::api::ports::{Readiness, ReadyPart};
 use crate::connections::Trouble;
 use crate::nodes::Hearing;
+
+/// How long it is good to know that the database answers, or does not.
+const PING_KEPT: Duration = Duration::from_secs(1);
 
 pub(super) async fn ready(ports: &Ports) -> Readiness {
     readiness(ports, database(ports).await)
@@ -62,15 +66,18 @@ fn readiness(ports: &Ports, database: ReadyPart) -> Readiness {
     }
 }
 
+/// Asked at most once a second, for anybody may ask, as often as they like.
 async fn database(ports: &Ports) -> ReadyPart {
-    let answered = ports.context.store.ping().await;
-    let trouble = answered.as_ref().err().map(ToString::to_string);
-    part(
-        "database",
-        answered.is_ok(),
-        "answers",
-        trouble.as_deref().unwrap_or_default(),
-    )
+    let context = &ports.context;
+    let ask = async {
+        let answered = context.store.ping().await;
+        let trouble = answered.as_ref().err().map(ToString::to_string);
+        let bad = trouble.as_deref().unwrap_or_default();
+        Ok::<_, Infallible>(part("database", answered.is_ok(), "answers", bad))
+    };
+    let clock = context.clock.as_ref();
+    let Ok(part) = ports.ping.get(clock, PING_KEPT, ask).await;
+    part
 }
 
 fn poller(ports: &Ports) -> ReadyPart {

@@ -10,6 +10,7 @@ mod health;
 mod ports;
 mod scrape;
 mod services;
+mod shared_answer;
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -139,6 +140,7 @@ impl Daemon {
             scrape: Arc::default(),
             // The other half of the connections is for those who ask and go.
             streams: StatusStreams::new(limits.connections / 2, stop_server.clone()),
+            ping: Arc::default(),
             context,
         };
         let failed = CancellationToken::new();

@@ -9,8 +9,10 @@ use super::actors;
 use super::health;
 use super::scrape::{self, ScrapeCache};
 use crate::api::StatusStreams;
+use super::shared_answer::SharedAnswer;
 use crate::api::ports::{
-    ActorQuery, ActorTree, Health, LiveConnections, Readiness, TestReport, Unreachable, Waker,
+    ActorQuery, ActorTree, Health, LiveConnections, Readiness, ReadyPart, TestReport, Unreachable,
+    Waker,
 };
 use crate::changes::Subject;
 use crate::connections::{self, ConnectionsHandle, WorkerContext};
@@ -30,6 +32,8 @@ pub(super) struct Ports {
     pub(super) started_at: Timestamp,
     pub(super) scrape: Arc<ScrapeCache>,
     pub(super) streams: StatusStreams,
+    /// Whether the database answers.
+    pub(super) ping: Arc<SharedAnswer<ReadyPart>>,
 }
 
 impl Waker for Ports {
