@@ -1,17 +1,17 @@
 //! What one answer of `/metrics` is made of.
 //!
 //! The database is asked at most once in some seconds, however many ask: several scrapers, and people
-//! who reload a page, cost it no more than one. While it does not answer, the rest is told without it.
+//! who reload a page, cost it no more than one. What it does not answer in time is left out; the rest is
+//! told without it.
 
 use std::time::Duration;
 
-use tokio::sync::Mutex;
-
 use super::health;
 use super::ports::Ports;
+use super::shared_answer::SharedAnswer;
 use crate::domain::{ConnectionStatus, ProviderKind};
 use crate::health::{DatabaseReadings, Readings};
-use crate::store::StoreError;
+use crate::store::{Lateness, QueueDepth, StoreError, WebhookReadings};
 
 /// How long a few lookups are good for.
 const KEPT: Duration = Duration::from_secs(5);
@@ -22,30 +22,22 @@ const PATIENCE: Duration = Duration::from_secs(5);
 
 type Counts = Vec<(ProviderKind, ConnectionStatus, u64)>;
 
-/// What was read last, and when on the monotonic clock.
+/// What was read last, each by itself: one that takes long keeps none of the others.
 #[derive(Debug, Default)]
 pub(super) struct ScrapeCache {
-    kept: Mutex<Kept>,
-}
-
-#[derive(Debug, Default)]
-struct Kept {
-    readings: Option<(Duration, DatabaseReadings)>,
-    counts: Option<(Duration, Counts)>,
+    depth: SharedAnswer<Vec<QueueDepth>>,
+    lateness: SharedAnswer<Vec<Lateness>>,
+    webhooks: SharedAnswer<WebhookReadings>,
+    connections: SharedAnswer<Counts>,
 }
 
 pub(super) async fn metrics(ports: &Ports) -> String {
-    let readings = tokio::time::timeout(PATIENCE, database(ports));
-    let (database, readiness) = tokio::join!(readings, health::ready_within(ports, PATIENCE));
+    let (database, readiness) =
+        tokio::join!(database(ports), health::ready_within(ports, PATIENCE));
     let workers = ports.connections.worker_states();
     let readings = Readings {
         now: ports.context.clock.now(),
-        database: database.ok().and_then(|said| {
-            said.inspect_err(
-                |error| tracing::warn!(error = %error, "metrics lack what the database says"),
-            )
-            .ok()
-        }),
+        database,
         parts: readiness
             .parts
             .into_iter()
@@ -66,31 +58,54 @@ pub(super) async fn metrics(ports: &Ports) -> String {
     ports.context.metrics.encode(&readings).unwrap_or_default()
 }
 
-async fn database(ports: &Ports) -> Result<DatabaseReadings, StoreError> {
+async fn database(ports: &Ports) -> DatabaseReadings {
     let store = &ports.context.store;
-    // Whoever comes meanwhile waits for the one that reads, and takes what it found.
-    let mut kept = ports.scrape.kept.lock().await;
-    let now = ports.context.clock.monotonic();
-    let is_fresh = |at: Duration, within| now.saturating_sub(at) < within;
-    if let Some((at, readings)) = &kept.readings
-        && is_fresh(*at, KEPT)
-    {
-        return Ok(readings.clone());
+    let kept = &ports.scrape;
+    let (depth, lateness, webhooks, connections) = tokio::join!(
+        told(
+            "queue depth",
+            read(ports, &kept.depth, KEPT, store.queue_depth())
+        ),
+        told(
+            "lateness",
+            read(ports, &kept.lateness, KEPT, store.lateness())
+        ),
+        told(
+            "webhooks",
+            read(ports, &kept.webhooks, KEPT, store.webhook_readings())
+        ),
+        told(
+            "connections",
+            read(
+                ports,
+                &kept.connections,
+                COUNTS_KEPT,
+                store.connection_counts()
+            )
+        ),
+    );
+    DatabaseReadings {
+        depth,
+        lateness,
+        webhooks,
+        connections,
     }
-    let counts = match &kept.counts {
-        Some((at, counts)) if is_fresh(*at, COUNTS_KEPT) => counts.clone(),
-        Some(_) | None => {
-            let counts = store.connection_counts().await?;
-            kept.counts = Some((now, counts.clone()));
-            counts
-        }
+}
+
+async fn read<T: Clone>(
+    ports: &Ports,
+    kept: &SharedAnswer<T>,
+    good_for: Duration,
+    question: impl Future<Output = Result<T, StoreError>>,
+) -> Result<T, StoreError> {
+    let clock = ports.context.clock.as_ref();
+    let answer = tokio::time::timeout(PATIENCE, kept.get(clock, good_for, question)).await;
+    answer.unwrap_or_else(|_| Err(StoreError::too_late()))
+}
+
+async fn told<T>(what: &str, answer: impl Future<Output = Result<T, StoreError>>) -> Option<T> {
+    let without = |error: &StoreError| {
+        tracing::warn!(error = %error, "metrics lack what the database says of {what}");
     };
-    let readings = DatabaseReadings {
-        depth: store.queue_depth().await?,
-        lateness: store.lateness().await?,
-        connections: counts,
-        webhooks: store.webhook_readings().await?,
-    };
-    kept.readings = Some((now, readings.clone()));
-    Ok(readings)
+    answer.await.inspect_err(without).ok()
 }

@@ -96,8 +96,6 @@ pub(super) const JOB_OUTCOMES: [&str; 4] = [COMPLETED, "retried", "put_off", FAI
 pub(super) const REFRESH_OUTCOMES: [&str; 3] = ["ok", "refused", "failed"];
 pub(super) const OPERATIONS: [&str; 4] = ["create", "update", "verify", "delete"];
 pub(super) const OK: &str = "ok";
-pub(super) const OPEN: [JobStatus; 3] =
-    [JobStatus::Pending, JobStatus::Processing, JobStatus::Failed];
 pub(super) const STATUSES: [ConnectionStatus; 4] = [
     ConnectionStatus::Active,
     ConnectionStatus::NeedsReauth,

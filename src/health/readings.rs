@@ -13,21 +13,24 @@ use crate::store::{Lateness, QueueDepth, WebhookReadings};
 
 type Seconds = Gauge<f64, AtomicU64>;
 
-/// What the database says.
-#[derive(Clone, Debug)]
+/// What the database says. `None`: it did not answer that in time. What it would have said is then left
+/// out, rather than told as zero.
+#[derive(Clone, Debug, Default)]
 pub struct DatabaseReadings {
-    pub depth: Vec<QueueDepth>,
-    pub lateness: Vec<Lateness>,
-    pub connections: Vec<(ProviderKind, ConnectionStatus, u64)>,
-    pub webhooks: WebhookReadings,
+    /// One that is not among them was not counted.
+    pub depth: Option<Vec<QueueDepth>>,
+    /// One that is not among them was not looked at.
+    pub lateness: Option<Vec<Lateness>>,
+    /// All there are.
+    pub connections: Option<Vec<(ProviderKind, ConnectionStatus, u64)>>,
+    pub webhooks: Option<WebhookReadings>,
 }
 
 /// What one answer tells beside the counters.
 #[derive(Clone, Debug)]
 pub struct Readings {
     pub now: Timestamp,
-    /// `None`: it does not answer. What it would say is then left out, rather than told as zero.
-    pub database: Option<DatabaseReadings>,
+    pub database: DatabaseReadings,
     /// The parts of readiness.
     pub parts: Vec<(String, bool)>,
     /// Workers by what they are doing.
@@ -148,7 +151,7 @@ impl Gauges {
     }
 
     pub(super) fn set(&self, readings: &Readings) {
-        self.set_database(readings.database.as_ref(), readings.now);
+        self.set_database(&readings.database, readings.now);
         self.ready.clear();
         for (part, ok) in &readings.parts {
             let labels = ByPart { part: part.clone() };
@@ -168,7 +171,11 @@ impl Gauges {
         self.webhook_calls.set(whole(readings.webhook_calls));
     }
 
-    fn set_webhooks(&self, said: &WebhookReadings, now: Timestamp) {
+    fn set_webhooks(&self, said: Option<&WebhookReadings>, now: Timestamp) {
+        self.webhooks.clear();
+        self.webhook_pending.clear();
+        self.webhook_oldest.clear();
+        let Some(said) = said else { return };
         for (state, count) in [
             ("enabled", said.enabled),
             ("failing", said.failing),
@@ -186,41 +193,37 @@ impl Gauges {
             .set(age(said.oldest_pending, now));
     }
 
-    fn set_database(&self, said: Option<&DatabaseReadings>, now: Timestamp) {
+    fn set_database(&self, said: &DatabaseReadings, now: Timestamp) {
         self.depth.clear();
-        self.oldest.clear();
-        self.freshness.clear();
-        self.connections.clear();
-        self.webhooks.clear();
-        self.webhook_pending.clear();
-        self.webhook_oldest.clear();
-        let Some(said) = said else { return };
-        self.set_webhooks(&said.webhooks, now);
-        for provider in ProviderKind::ALL {
-            for status in labels::OPEN {
-                if let Some(labels) = labels::jobs(provider, status) {
-                    self.depth.get_or_create(&labels).set(0);
-                }
-            }
-            for status in labels::STATUSES {
-                let labels = labels::connections(provider, status);
-                self.connections.get_or_create(&labels).set(0);
-            }
-            let late = said.lateness.iter().find(|late| late.provider == provider);
-            let age = |since| age(since, now);
-            let due_at = late.and_then(|late| late.due_at);
-            let oldest_change = late.and_then(|late| late.oldest_change);
-            self.oldest.get_or_create(&of(provider)).set(age(due_at));
-            self.freshness
-                .get_or_create(&of(provider))
-                .set(age(oldest_change));
-        }
-        for row in &said.depth {
+        for row in said.depth.iter().flatten() {
             if let Some(labels) = labels::jobs(row.provider, row.status) {
                 self.depth.get_or_create(&labels).set(row.jobs);
             }
         }
-        for (provider, status, count) in &said.connections {
+        self.oldest.clear();
+        self.freshness.clear();
+        for late in said.lateness.iter().flatten() {
+            let age = |since| age(since, now);
+            let provider = of(late.provider);
+            self.oldest.get_or_create(&provider).set(age(late.due_at));
+            self.freshness
+                .get_or_create(&provider)
+                .set(age(late.oldest_change));
+        }
+        self.set_webhooks(said.webhooks.as_ref(), now);
+        self.set_connections(said.connections.as_deref());
+    }
+
+    fn set_connections(&self, said: Option<&[(ProviderKind, ConnectionStatus, u64)]>) {
+        self.connections.clear();
+        let Some(said) = said else { return };
+        for provider in ProviderKind::ALL {
+            for status in labels::STATUSES {
+                let labels = labels::connections(provider, status);
+                self.connections.get_or_create(&labels).set(0);
+            }
+        }
+        for (provider, status, count) in said {
             let labels = labels::connections(*provider, *status);
             self.connections.get_or_create(&labels).set(whole(*count));
         }
@@ -244,12 +247,13 @@ mod tests {
     use chrono::TimeDelta;
 
     use super::*;
+    use crate::domain::JobStatus;
     use crate::health::Metrics;
 
-    fn told(database: Option<DatabaseReadings>) -> String {
+    fn told(database: DatabaseReadings) -> String {
         let readings = Readings {
             now: Timestamp::UNIX_EPOCH + TimeDelta::minutes(5),
-            parts: vec![("database".to_owned(), database.is_some())],
+            parts: vec![("database".to_owned(), false)],
             database,
             workers: Vec::new(),
             hints: Vec::new(),
@@ -263,7 +267,7 @@ mod tests {
 
     #[test]
     fn a_database_that_does_not_answer_is_not_told_as_one_without_work() {
-        let silent = told(None);
+        let silent = told(DatabaseReadings::default());
         assert!(silent.contains("calendar_ready_part{part=\"database\"} 0\n"));
         for name in ["freshness_seconds{", "queue_jobs{", "connections{"] {
             assert!(!silent.contains(&format!("calendar_{name}")), "{silent}");
@@ -277,20 +281,43 @@ mod tests {
             due_at: Some(Timestamp::UNIX_EPOCH + TimeDelta::hours(1)),
             oldest_change: Some(Timestamp::UNIX_EPOCH),
         };
-        let text = told(Some(DatabaseReadings {
-            depth: Vec::new(),
-            lateness: vec![late],
-            connections: Vec::new(),
-            webhooks: WebhookReadings::default(),
-        }));
+        let current = Lateness {
+            provider: ProviderKind::Outlook,
+            due_at: None,
+            oldest_change: None,
+        };
+        let text = told(DatabaseReadings {
+            lateness: Some(vec![late, current]),
+            ..DatabaseReadings::default()
+        });
         for line in [
             "calendar_freshness_seconds{provider=\"google\"} 300.0\n",
             "calendar_freshness_seconds{provider=\"outlook\"} 0.0\n",
             "calendar_queue_oldest_due_age_seconds{provider=\"google\"} 0.0\n",
-            "calendar_queue_jobs{provider=\"google\",status=\"failed\"} 0\n",
-            "calendar_ready_part{part=\"database\"} 1\n",
         ] {
             assert!(text.contains(line), "{line}{text}");
+        }
+    }
+
+    #[test]
+    fn what_came_is_told_without_what_did_not() {
+        let text = told(DatabaseReadings {
+            depth: Some(vec![QueueDepth {
+                provider: ProviderKind::Google,
+                status: JobStatus::Failed,
+                jobs: 7,
+            }]),
+            lateness: None,
+            connections: Some(Vec::new()),
+        });
+        for line in [
+            "calendar_queue_jobs{provider=\"google\",status=\"failed\"} 7\n",
+            "calendar_connections{provider=\"outlook\",status=\"active\"} 0\n",
+        ] {
+            assert!(text.contains(line), "{line}{text}");
+        }
+        for name in ["freshness_seconds{", "queue_jobs{provider=\"outlook\""] {
+            assert!(!text.contains(&format!("calendar_{name}")), "{name}{text}");
         }
     }
 }

@@ -38,6 +38,8 @@ mod jobs;
 mod lateness;
 mod leases;
 mod leave;
+#[cfg(test)]
+mod long_queues;
 mod nodes;
 mod notify;
 mod open;

@@ -6,7 +6,7 @@ use uuid::Uuid;
 
 use super::enqueue::Pairs;
 use super::sql::Sql;
-use super::{Ended, Store, claim, ended, lateness, leases, settle, status, webhooks};
+use super::{Ended, Store, claim, connections, ended, lateness, leases, settle, status, webhooks};
 use crate::domain::{AppointmentId, ConnectionId, JobId, JobStatus, Timestamp, WebhookId};
 
 /// As many as one round has: a few would be looked up one by one in any case.
@@ -75,7 +75,16 @@ async fn a_backlog_is_not_read_to_find_a_few_of_its_rows() {
             "connection_id=? AND (completed_at,id)>(?,?)",
             ended::ended_after(db, connection, Ended::NONE, 100),
         ),
-        (QUEUE, "status=?", status::oldest_of(db, JobStatus::Pending)),
+        (
+            "q USING",
+            "connection_id=? AND status=?",
+            lateness::lateness_of(db, 10),
+        ),
+        (
+            QUEUE,
+            "status=?",
+            status::oldest_of(db, JobStatus::Pending, 10),
+        ),
         (
             "calendar_event_mappings",
             "appointment_id=?",
@@ -97,5 +106,23 @@ async fn a_backlog_is_not_read_to_find_a_few_of_its_rows() {
         let key = format!("({by})");
         assert!(!reads.is_empty(), "{by}");
         assert!(reads.iter().all(|read| read.ends_with(&key)), "{reads:?}");
+    }
+}
+
+#[tokio::test]
+async fn those_set_aside_are_found_without_reading_the_others() {
+    let url = SecretString::from("sqlite::memory:");
+    let store = Store::open(&url).await.expect("open");
+    store.migrate().await.expect("migrate");
+    let db = &store.write;
+    let first = Some(ConnectionId(Uuid::nil()));
+    for sql in [
+        connections::quarantined_first(db),
+        connections::quarantined_page(db, None, None, 200),
+        connections::quarantined_page(db, None, first, 200),
+    ] {
+        let reads = reads_of("coach_calendar_connections", db, sql).await;
+        let by = "connections_set_aside_by_id";
+        assert!(reads.len() == 1 && reads[0].contains(by), "{reads:?}");
     }
 }

@@ -144,18 +144,35 @@ impl Store {
         }))
     }
 
-    /// Open jobs by provider and status: of each status the oldest ten thousand, so that a backlog is
-    /// not read to be counted.
+    /// Open jobs by provider and status, those of which there are none included: of each status the
+    /// oldest ten thousand, so that a backlog is not read to be counted. A provider that has none among
+    /// so many is left out of that status: nothing is known of it then.
     pub async fn queue_depth(&self) -> Result<Vec<QueueDepth>, StoreError> {
-        in_time(async {
-            let mut depth = Vec::new();
-            for status in [JobStatus::Pending, JobStatus::Processing, JobStatus::Failed] {
-                let counted = QueueDepth::find_by_statement(oldest_of(&self.read, status).build());
-                depth.extend(counted.all(&self.read).await?);
+        in_time(self.queue_depth_within(MOST_COUNTED)).await
+    }
+
+    pub(super) async fn queue_depth_within(
+        &self,
+        most: i64,
+    ) -> Result<Vec<QueueDepth>, StoreError> {
+        let mut depth = Vec::new();
+        for status in [JobStatus::Pending, JobStatus::Processing, JobStatus::Failed] {
+            let counted =
+                QueueDepth::find_by_statement(oldest_of(&self.read, status, most).build());
+            let mut counted = counted.all(&self.read).await?;
+            let are_all = counted.iter().map(|row| row.jobs).sum::<i64>() < most;
+            for provider in ProviderKind::ALL {
+                if are_all && !counted.iter().any(|row| row.provider == provider) {
+                    counted.push(QueueDepth {
+                        provider,
+                        status,
+                        jobs: 0,
+                    });
+                }
             }
-            Ok(depth)
-        })
-        .await
+            depth.extend(counted);
+        }
+        Ok(depth)
     }
 
     /// Connections by provider and status. Reads them all: not to be asked every few seconds.
@@ -178,22 +195,22 @@ impl Store {
     }
 }
 
-pub(super) fn oldest_of(db: &impl ConnectionTrait, status: JobStatus) -> Sql {
+pub(super) fn oldest_of(db: &impl ConnectionTrait, status: JobStatus, most: i64) -> Sql {
     Sql::on(db)
         .text(
             "SELECT c.provider, q.status, COUNT(*) AS jobs FROM (\
-             SELECT connection_id, appointment_id, status FROM calendar_sync_queue \
-             WHERE status = (SELECT ",
+             SELECT connection_id, status FROM calendar_sync_queue \
+             WHERE appointment_id IS NOT NULL AND status = (SELECT ",
         )
         .value(status)
         // By the index over status and age: as a subquery, no index over pending rows alone seems to
         // fit. (Until its statistics know of a backlog, PostgreSQL reads and sorts that all the same,
         // 50 ms for 100,000 rows: it takes them to be fewer than the limit.)
         .text(") ORDER BY created_at, id LIMIT ")
-        .value(MOST_COUNTED)
+        .value(most)
         .text(
             ") q JOIN coach_calendar_connections c ON c.id = q.connection_id \
-             WHERE q.appointment_id IS NOT NULL GROUP BY c.provider, q.status",
+             GROUP BY c.provider, q.status",
         )
 }
 

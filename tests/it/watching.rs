@@ -13,7 +13,7 @@ use chrono::TimeDelta;
 use serde_json::Value;
 use uuid::Uuid;
 
-use crate::support::{Api, COACH_EMAIL, Session, Setup, TestDaemon, eventually};
+use crate::support::{Api, COACH_EMAIL, Session, Setup, TestDaemon, eventually, needs_postgres};
 
 const GOOGLE: ProviderKind = ProviderKind::Google;
 
@@ -162,6 +162,23 @@ async fn no_request_makes_a_label_of_its_own() {
         .filter(|line| line.starts_with("calendar_http_requests_total{"))
         .collect();
     assert!(!requests.is_empty() && requests.len() <= 4, "{requests:?}");
+}
+
+#[tokio::test]
+async fn what_the_database_answers_is_told_without_what_it_does_not_on_postgres() {
+    needs_postgres();
+    let daemon = TestDaemon::start().await;
+    let admin = daemon.admin();
+    let lock = "LOCK TABLE connection_leases IN ACCESS EXCLUSIVE MODE";
+    let held = daemon.database.hold(lock).await;
+    let text = scrape(&admin).await;
+    held.let_go().await;
+    let open = r#"calendar_queue_jobs{provider="google",status="pending"}"#;
+    assert_eq!(value(&text, open), Some(0.0), "{text}");
+    let active = r#"calendar_connections{provider="google",status="active"}"#;
+    assert_eq!(value(&text, active), Some(0.0), "{text}");
+    let behind = r#"calendar_freshness_seconds{provider="google"}"#;
+    assert_eq!(value(&text, behind), None, "{text}");
 }
 
 /// The metrics that an expression or a text of expressions names.
