@@ -120,7 +120,7 @@ impl HealthApi {
 
     /// Metrics for Prometheus.
     ///
-    /// Of this node, in the OpenMetrics text format.
+    /// Of this node, in the text format of Prometheus (version 0.0.4).
     #[oai(path = "/metrics", method = "get", operation_id = "get_metrics")]
     async fn get_metrics(
         &self,
