@@ -52,9 +52,9 @@ async fn authenticate(request: &Request, bearer: BearerToken) -> poem::Result<Be
         Ok(token) => token,
         Err(error) => {
             if let Some(address) = request.data::<Address>()
-                && is_suspicious(error)
+                && is_guess(error)
             {
-                state.limits.note_bad_token(*address)?;
+                state.limits.note_bad_token(*address).await;
             }
             return Err(refusal(&error).into());
         }
@@ -67,10 +67,24 @@ async fn authenticate(request: &Request, bearer: BearerToken) -> poem::Result<Be
     })
 }
 
-/// Whether it may be a guess. A token that has expired is honest, and its page must hear 401 to ask for
-/// a new one; with no keys at hand nobody is judged.
-fn is_suspicious(error: TokenError) -> bool {
-    !matches!(error, TokenError::Expired | TokenError::KeysUnavailable)
+/// Whether it may be one. What is wrong with the claims is seen only after the signature was found right.
+fn is_guess(error: TokenError) -> bool {
+    match error {
+        TokenError::Malformed
+        | TokenError::WrongAlgorithm
+        | TokenError::UnknownKey
+        | TokenError::BadSignature => true,
+        TokenError::Missing
+        | TokenError::MissingClaim(_)
+        | TokenError::BadClaim(_)
+        | TokenError::Expired
+        | TokenError::NotYetValid
+        | TokenError::WrongIssuer
+        | TokenError::WrongAudience
+        | TokenError::UnknownRole
+        | TokenError::WrongSubject(_)
+        | TokenError::KeysUnavailable => false,
+    }
 }
 
 fn refusal(error: &TokenError) -> Problem {

@@ -36,7 +36,6 @@ pub(in crate::api) enum Code {
     InvalidSettings,
     InvalidWebhook,
     TooManyRequests,
-    TooManyBadTokens,
     TooManyStreams,
     IdempotencyKeyReused,
     Internal,
@@ -81,7 +80,6 @@ impl Code {
             Self::InvalidSettings => "invalid_settings",
             Self::InvalidWebhook => "invalid_webhook",
             Self::TooManyRequests => "too_many_requests",
-            Self::TooManyBadTokens => "too_many_bad_tokens",
             Self::TooManyStreams => "too_many_streams",
             Self::IdempotencyKeyReused => "idempotency_key_reused",
             Self::Internal => "internal",
@@ -126,9 +124,7 @@ impl Code {
             | Self::InvalidSettings
             | Self::InvalidWebhook
             | Self::IdempotencyKeyReused => StatusCode::UNPROCESSABLE_ENTITY,
-            Self::TooManyRequests | Self::TooManyBadTokens | Self::TooManyStreams => {
-                StatusCode::TOO_MANY_REQUESTS
-            }
+            Self::TooManyRequests | Self::TooManyStreams => StatusCode::TOO_MANY_REQUESTS,
             Self::Internal => StatusCode::INTERNAL_SERVER_ERROR,
             Self::ProviderFailed => StatusCode::BAD_GATEWAY,
             Self::ProviderNotConfigured
@@ -176,7 +172,6 @@ impl Code {
             Self::InvalidSettings => "The settings cannot be as asked.",
             Self::InvalidWebhook => "The webhook cannot be as asked.",
             Self::TooManyRequests => "Too many requests of this caller or address.",
-            Self::TooManyBadTokens => "Too many tokens from this address were not believed.",
             Self::TooManyStreams => "This caller has as many streams open as it may.",
             Self::IdempotencyKeyReused => {
                 "This Idempotency-Key stands for a request with another path, query or body."
@@ -198,10 +193,9 @@ impl Code {
     /// passes.
     pub(super) fn retry_after(self) -> Option<Duration> {
         match self {
-            Self::DatabaseUnavailable
-            | Self::TooManyRequests
-            | Self::TooManyBadTokens
-            | Self::IdempotencyKeyInUse => Some(Duration::from_secs(1)),
+            Self::DatabaseUnavailable | Self::TooManyRequests | Self::IdempotencyKeyInUse => {
+                Some(Duration::from_secs(1))
+            }
             Self::ConnectionBusy => Some(Duration::from_secs(2)),
             Self::AuthUnavailable | Self::TooManyStreams => Some(Duration::from_secs(5)),
             Self::ProviderUnavailable | Self::ProviderRateLimited | Self::StreamsFull => {

@@ -22,7 +22,6 @@ const ALWAYS: &[Code] = &[
     Code::Unauthorized,
     Code::Forbidden,
     Code::TooManyRequests,
-    Code::TooManyBadTokens,
     Code::AuthUnavailable,
     Code::DatabaseUnavailable,
     Code::Internal,

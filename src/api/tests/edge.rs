@@ -1,9 +1,16 @@
 //! What holds for every request: ids, problems, headers, limits, permissions of pages.
 
-use poem::http::{Method, StatusCode};
-use serde_json::Value;
+use std::pin::pin;
+use std::task::Poll;
+use std::time::Duration;
 
-use super::{BASE_PATH, Bench, coach, read};
+use futures::poll;
+use jsonwebtoken::{Algorithm, EncodingKey, Header};
+use poem::http::{Method, StatusCode};
+use serde_json::{Value, json};
+
+use super::{BASE_PATH, Bench, SECRET, coach, read};
+use crate::domain::Clock;
 
 #[tokio::test]
 async fn every_failure_is_a_problem_with_the_request_id() {
@@ -163,4 +170,45 @@ async fn documents_and_readiness_need_no_token() {
     ready.assert_header_exist("retry-after");
     let body = read(ready, StatusCode::SERVICE_UNAVAILABLE).await;
     assert_eq!(body["parts"][0]["name"], "database");
+}
+
+#[tokio::test]
+async fn an_answer_to_a_guessed_token_comes_late_and_to_a_good_one_at_once() {
+    let bench = Bench::start().await;
+    let path = format!("/connections/{}", coach(1));
+    let guess = || bench.request(Method::GET, &path, "no.such.token");
+    for _ in 0..10 {
+        assert_eq!(
+            guess().refused(StatusCode::UNAUTHORIZED).await,
+            "unauthorized"
+        );
+    }
+    for milliseconds in [100, 200] {
+        let mut late = pin!(guess().refused(StatusCode::UNAUTHORIZED));
+        assert!(poll!(&mut late).is_pending());
+        let own = bench.as_coach(coach(1), Method::GET, &path);
+        own.answers(StatusCode::OK).await;
+        let a_moment = Duration::from_millis(1);
+        bench
+            .clock
+            .advance(Duration::from_millis(milliseconds) - a_moment);
+        assert!(poll!(&mut late).is_pending());
+        bench.clock.advance(a_moment);
+        assert_eq!(late.await, "unauthorized");
+    }
+}
+
+#[tokio::test]
+async fn a_token_that_was_signed_rightly_is_no_guess_and_hears_at_once_what_is_wrong() {
+    let bench = Bench::start().await;
+    let exp = bench.clock.now().timestamp() + 3_600;
+    let claims = json!({"sub": "ops", "role": "gardener", "exp": exp});
+    let key = EncodingKey::from_secret(SECRET.as_bytes());
+    let token = jsonwebtoken::encode(&Header::new(Algorithm::HS256), &claims, &key);
+    let token = token.expect("a token");
+    for _ in 0..30 {
+        let ask = bench.request(Method::GET, "/queue", &token);
+        let told = pin!(ask.refused(StatusCode::UNAUTHORIZED));
+        assert_eq!(poll!(told), Poll::Ready("unauthorized".to_owned()));
+    }
 }

@@ -1,35 +1,34 @@
-//! How long an address waits that sends tokens nobody believes.
+//! How long an address waits for its answer that sends tokens nobody believes.
+//!
+//! The answer is 401 in any case, and soon: many share one address, and an honest page among them must
+//! hear that it needs another token.
 
 use std::time::Duration;
 
-/// So many are judged at once: frontends and people err.
+/// So many are answered at once: frontends and people err.
 const FREE: u32 = 10;
-/// After that, before the next one is judged; doubles each time.
-const FIRST_WAIT: Duration = Duration::from_secs(1);
-const LONGEST_WAIT: Duration = Duration::from_secs(300);
-/// Since its last bad token. Longer than any wait: sitting one out is no fresh start.
+/// The next one's answer comes so much later; doubles each time.
+const FIRST_DELAY: Duration = Duration::from_millis(100);
+/// Far below what a request may take.
+const LONGEST_DELAY: Duration = Duration::from_secs(2);
+/// Since its last bad token.
 pub(super) const FORGOTTEN_AFTER: Duration = Duration::from_secs(900);
 
 /// What is known of one address.
 #[derive(Debug, Default)]
 pub(super) struct BadTokens {
-    judged: u32,
-    /// On the monotonic clock.
-    wait_until: Duration,
+    seen: u32,
 }
 
 impl BadTokens {
-    /// One more. An error if it comes too early to be judged: how long to wait.
-    pub(super) fn one_more(&mut self, now: Duration) -> Result<(), Duration> {
-        if now < self.wait_until {
-            return Err(self.wait_until - now);
-        }
-        self.judged = self.judged.saturating_add(1);
-        if let Some(beyond) = self.judged.checked_sub(FREE) {
-            let doubled = 2_u32.saturating_pow(beyond);
-            self.wait_until = now + FIRST_WAIT.saturating_mul(doubled).min(LONGEST_WAIT);
-        }
-        Ok(())
+    /// One more: how long its answer is held back.
+    pub(super) fn one_more(&mut self) -> Duration {
+        let doublings = self.seen.checked_sub(FREE);
+        self.seen = self.seen.saturating_add(1);
+        doublings.map_or(Duration::ZERO, |doublings| {
+            let factor = 2_u32.saturating_pow(doublings);
+            FIRST_DELAY.saturating_mul(factor).min(LONGEST_DELAY)
+        })
     }
 }
 
@@ -38,20 +37,16 @@ mod tests {
     use super::*;
 
     #[test]
-    fn some_are_free_and_then_the_wait_doubles_up_to_its_longest() {
+    fn some_are_free_and_then_the_delay_doubles_up_to_its_longest() {
         let mut known = BadTokens::default();
-        let mut now = Duration::ZERO;
         for _ in 0..FREE {
-            assert_eq!(known.one_more(now), Ok(()));
+            assert_eq!(known.one_more(), Duration::ZERO);
         }
-        for seconds in [1, 2, 4, 8, 16, 32, 64, 128, 256, 300, 300] {
-            let wait = Duration::from_secs(seconds);
-            assert_eq!(known.one_more(now), Err(wait));
-            // What comes too early makes the wait no longer.
-            now += wait / 2;
-            assert_eq!(known.one_more(now), Err(wait / 2));
-            now += wait / 2;
-            assert_eq!(known.one_more(now), Ok(()));
+        for milliseconds in [100, 200, 400, 800, 1_600, 2_000, 2_000] {
+            assert_eq!(known.one_more(), Duration::from_millis(milliseconds));
+        }
+        for _ in 0..100 {
+            assert_eq!(known.one_more(), LONGEST_DELAY);
         }
     }
 }

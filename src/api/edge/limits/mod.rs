@@ -1,10 +1,10 @@
 //! How much one address, one caller and one guesser of tokens may ask.
 //!
 //! Three counts, all in the memory of this node: requests of an address, before anybody is believed;
-//! requests of a caller, once it is; and bad tokens of an address, which make it wait ever longer. What
+//! requests of a caller, once it is; and bad tokens of an address, whose answers come ever later. What
 //! was idle is forgotten, and there is a most of each, so that strangers cannot fill the memory.
 //!
-//! A good token is heard however many bad ones its address sent: many share one address, and a
+//! A good token is heard at once however many bad ones its address sent: many share one address, and a
 //! stranger among them must not lock the platform out.
 
 mod address;
@@ -21,6 +21,7 @@ use governor::middleware::NoOpMiddleware;
 use governor::nanos::Nanos;
 use governor::state::{InMemoryState, NotKeyed};
 use poem::Request;
+use tokio::sync::Semaphore;
 
 pub(in crate::api) use self::address::Address;
 use self::bad_tokens::BadTokens;
@@ -31,6 +32,9 @@ use crate::domain::Clock;
 use crate::rate_clock::RateClock;
 use crate::security::api_token::{Caller, Role};
 
+/// Answers held back at a time. Beyond it they are given at once: to wait costs a connection.
+const MOST_HELD_BACK: usize = 256;
+
 type Limiter = RateLimiter<NotKeyed, InMemoryState, RateClock, NoOpMiddleware<Nanos>>;
 
 /// Who asked how much, on this node.
@@ -40,6 +44,7 @@ pub struct RequestLimits {
     addresses: Mutex<Recent<Address, Limiter>>,
     callers: Mutex<Recent<Caller, Limiter>>,
     bad_tokens: Mutex<Recent<Address, BadTokens>>,
+    held_back: Semaphore,
 }
 
 impl std::fmt::Debug for RequestLimits {
@@ -58,6 +63,7 @@ impl RequestLimits {
             addresses: Mutex::new(Recent::forgetting_after(config.per_address.per)),
             callers: Mutex::new(Recent::forgetting_after(of_callers)),
             bad_tokens: Mutex::new(Recent::forgetting_after(bad_tokens::FORGOTTEN_AFTER)),
+            held_back: Semaphore::new(MOST_HELD_BACK),
             clock: RateClock(clock),
             config,
         }
@@ -86,14 +92,17 @@ impl RequestLimits {
         self.take(callers.of(caller.clone(), self.clock.0.monotonic(), full))
     }
 
-    /// Counts a token of the address that was not believed.
-    pub(in crate::api) fn note_bad_token(&self, address: Address) -> Result<(), Problem> {
+    /// Counts a token of the address that was not believed, and returns when it may be told.
+    pub(in crate::api) async fn note_bad_token(&self, address: Address) {
         let now = self.clock.0.monotonic();
-        let mut bad_tokens = lock(&self.bad_tokens);
-        let of_address = bad_tokens.of(address, now, BadTokens::default);
-        of_address
-            .one_more(now)
-            .map_err(|wait| Problem::new(Code::TooManyBadTokens).come_back_in(wait))
+        let delay = lock(&self.bad_tokens)
+            .of(address, now, BadTokens::default)
+            .one_more();
+        if !delay.is_zero()
+            && let Ok(_place) = self.held_back.try_acquire()
+        {
+            self.clock.0.sleep(delay).await;
+        }
     }
 
     fn take(&self, limiter: &Limiter) -> Result<(), Problem> {
