@@ -113,14 +113,17 @@ impl Store {
             None => full_sync(&tx, connection_id, fresh_id, order).await?,
         };
         wake(&tx, &[connection_id], now).await?;
-        let entry = Entry {
-            coach_id: Some(view.coach_id),
-            connection_id: Some(connection_id),
-            subject_id: appointment_id.map(|id| id.0),
-            details: json!({ "sync_id": queued.sync_id, "queued": queued.queued }),
-            ..Entry::of(origin, AuditAction::SyncStarted)
-        };
-        record(&tx, &entry, now).await?;
+        // Whoever is told of the one that runs has started none.
+        if queued.sync_id == fresh_id {
+            let entry = Entry {
+                coach_id: Some(view.coach_id),
+                connection_id: Some(connection_id),
+                subject_id: appointment_id.map(|id| id.0),
+                details: json!({ "sync_id": queued.sync_id, "queued": queued.queued }),
+                ..Entry::of(origin, AuditAction::SyncStarted)
+            };
+            record(&tx, &entry, now).await?;
+        }
         commit(tx, Step::SyncNow).await?;
         Ok(Ok(queued))
     }

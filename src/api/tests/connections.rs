@@ -222,3 +222,24 @@ async fn a_coach_who_leaves_is_forgotten() {
     let known = bench.store.all_connections_of(coach(1)).await;
     assert!(known.expect("a list").is_empty());
 }
+
+#[tokio::test]
+async fn whoever_asks_for_the_sync_that_runs_starts_none_and_leaves_no_line() {
+    let bench = Bench::start().await;
+    let id = bench.connected(coach(1), "a@example.com").await;
+    let put = format!("/appointments/{}", uuid::Uuid::from_u128(7));
+    let report = bench.as_platform(Method::PUT, &put);
+    let report = report.json(&appointment(coach(1)));
+    report.answers(StatusCode::CREATED).await;
+    let sync = format!("/connections/{id}/sync");
+    let mut ids = std::collections::BTreeSet::new();
+    for _ in 0..5 {
+        let ask = bench.as_coach(coach(1), Method::POST, &sync);
+        let answer = ask.answers(StatusCode::ACCEPTED).await;
+        ids.insert(answer["sync_id"].to_string());
+    }
+    assert_eq!(ids.len(), 1);
+    let ask = bench.as_operator(Method::GET, "/audit?action=sync_started");
+    let lines = ask.answers(StatusCode::OK).await;
+    assert_eq!(lines["events"].as_array().expect("a list").len(), 1);
+}
