@@ -5,7 +5,7 @@ use std::process::ExitCode;
 use crate::config::{DatabaseConfig, Section, Sources};
 use crate::domain::{Actor, ActorRole, Origin, SystemClock, SystemEntropy};
 use crate::security::KeyRing;
-use crate::store::Store;
+use crate::store::{SchemaStatus, Store};
 use crate::token_rotation::rotate;
 use crate::webhooks::rotate_secrets;
 
@@ -21,6 +21,7 @@ pub(super) async fn run() -> anyhow::Result<ExitCode> {
         },
         request_id: None,
     };
+    refuse_older_schema(&store.schema().await?)?;
     // Before the first token: a rotation that is interrupted was one all the same.
     let now = SystemClock::shared().now();
     store.record_key_rotation(&origin, now).await?;
@@ -53,4 +54,32 @@ pub(super) async fn run() -> anyhow::Result<ExitCode> {
         println!("  {id}: {why}");
     }
     Ok(ExitCode::FAILURE)
+}
+
+/// Beside a daemon of an older version there is no place yet for what this one writes down.
+fn refuse_older_schema(schema: &SchemaStatus) -> anyhow::Result<()> {
+    let Some(first) = schema.pending.first() else {
+        return Ok(());
+    };
+    anyhow::bail!(
+        "the database lacks the schema step {first}; start the daemon of this version, or run \
+         `calendar-integration migrate up`, and then rotate again: no token was touched"
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_schema_that_lacks_a_step_is_said_to_lack_it() {
+        let schema = |pending: &[&str]| SchemaStatus {
+            applied: vec!["m0001_connections".to_owned()],
+            pending: pending.iter().map(|&step| step.to_owned()).collect(),
+        };
+        assert!(refuse_older_schema(&schema(&[])).is_ok());
+        let refused = refuse_older_schema(&schema(&["m0008_idempotency", "m0009_audit"]));
+        let told = refused.expect_err("refused").to_string();
+        assert!(told.contains("m0008_idempotency") && told.contains("migrate up"));
+    }
 }

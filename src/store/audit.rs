@@ -1,7 +1,10 @@
-//! The audit trail: who asked for what, written in the transaction that does it.
+//! The audit trail: who asked for what, written in the transaction that does it. `keys rotate` alone has
+//! its line before: it is many transactions, and was begun even if it is interrupted.
 //!
-//! A line holds ids, field names, switches and counts; nothing of a client, no text of a template and
-//! no address ever gets in. It refers to nothing, so that it outlives what it is about.
+//! What we write of our own are ids, field names, switches and counts; nothing of a client, no text of a
+//! template and no address. Two words are not ours: `actor` is the `sub` of a token that was believed, and
+//! `request_id` is the caller's, if it sent one. A line refers to nothing, so that it outlives what it is
+//! about.
 
 use std::collections::BTreeMap;
 
