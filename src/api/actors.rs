@@ -170,7 +170,7 @@ impl Example for ActorTree {
                 worst_lag_seconds: 4.2,
                 ..ActorTotals::default()
             },
-            next_cursor: Some("AAAAAAAAAABn5VBEELFCb5JHu2gOX-DI".to_owned()),
+            next_cursor: Some("AZgNLnwAeqqLuwEjRWeJqw".to_owned()),
             root: ActorReport {
                 id: Some("01980d2e-7c00-7aaa-8bbb-0123456789ab".to_owned()),
                 children: vec![

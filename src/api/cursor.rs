@@ -23,6 +23,17 @@ pub(super) fn read(text: &str) -> Result<(Timestamp, Uuid), Problem> {
     decode(text).ok_or_else(|| Problem::new(Code::InvalidCursor))
 }
 
+/// Where a page of rows without a time ended.
+pub(super) fn write_id(id: Uuid) -> String {
+    BASE64URL_NOPAD.encode(id.as_bytes())
+}
+
+pub(super) fn read_id(text: &str) -> Result<Uuid, Problem> {
+    let bytes = BASE64URL_NOPAD.decode(text.as_bytes()).ok();
+    let id = bytes.and_then(|bytes| Uuid::from_slice(&bytes).ok());
+    id.ok_or_else(|| Problem::new(Code::InvalidCursor))
+}
+
 fn decode(text: &str) -> Option<(Timestamp, Uuid)> {
     let bytes = BASE64URL_NOPAD.decode(text.as_bytes()).ok()?;
     let (at, id) = bytes.split_at_checked(8)?;
@@ -50,6 +61,10 @@ mod tests {
             "////////////////////////////////",
         ] {
             assert!(read(text).is_err(), "{text}");
+        }
+        assert_eq!(read_id(&write_id(id)).expect("a place"), id);
+        for text in ["", "x", "AAAA", &write(at, id)] {
+            assert!(read_id(text).is_err(), "{text}");
         }
         let far = BASE64URL_NOPAD.encode(&[0x7f; BYTES]);
         assert!(read(&far).is_err());

@@ -108,11 +108,11 @@ impl HealthApi {
         cursor: Query<Option<String>>,
     ) -> Result<Json<ActorTree>, Refused<ToLook>> {
         bearer.is_operator()?;
-        let after = cursor.0.as_deref().map(cursor::read).transpose()?;
+        let after = cursor.0.as_deref().map(cursor::read_id).transpose()?;
         let query = ActorQuery {
             state: status.0,
             connection_id: connection_id.0,
-            after: after.map(|(_, id)| ConnectionId(id)),
+            after: after.map(ConnectionId),
             limit: limit.0.unwrap_or(CONNECTIONS_SHOWN),
         };
         Ok(Json(state.health.actors(query).await))

@@ -9,9 +9,7 @@ pub use super::actors::{
     ActorQuery, ActorReport, ActorState, ActorTotals, ActorTree, LimiterReport,
 };
 use super::cursor;
-use crate::domain::{
-    Calendar, CalendarId, CoachId, ConnectionId, FailureCode, SyncFailure, Timestamp,
-};
+use crate::domain::{Calendar, CalendarId, CoachId, ConnectionId, FailureCode, SyncFailure};
 
 /// Tells whoever acts for these connections to look for work, and whoever watches them to look at them. A
 /// hint: losing one loses no work.
@@ -80,7 +78,7 @@ pub trait Health: Send + Sync {
 
 /// The cursor of the page after the one that ends with this connection.
 pub fn connection_cursor(last: ConnectionId) -> String {
-    cursor::write(Timestamp::UNIX_EPOCH, last.0)
+    cursor::write_id(last.0)
 }
 
 /// Whether requests and work are being served.
