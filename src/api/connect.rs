@@ -140,6 +140,10 @@ impl ConnectApi {
             issuer: iss.0,
         };
         if is_too_much(request, &state) {
+            // The browser is told the nearest word there is.
+            tracing::info!(
+                "a browser that came back was turned away: too many requests of its address"
+            );
             return CallbackAnswer::SeeOther(state.flow.turn_away().into());
         }
         let request_id = request.data::<RequestId>();
