@@ -125,12 +125,9 @@ impl ConnectionsApi {
     ) -> Result<Tagged<ConnectionList>, Refused<OfCoach>> {
         bearer.may_name(id.0)?;
         let found = state.store.connections_of(id.0).await?;
-        let now = state.clock.now();
-        let connections = found
-            .into_iter()
-            .map(|one| ConnectionView::new(one, now))
-            .collect();
-        Ok(Tagged::new(ConnectionList { connections }, &if_none_match))
+        let answer = ConnectionList::new(&found, state.clock.now());
+        let at_rest = ConnectionList::at_rest(&found);
+        Ok(Tagged::of_state(&at_rest, answer, &if_none_match))
     }
 
     /// Change settings of a connection.

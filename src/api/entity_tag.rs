@@ -29,7 +29,7 @@ impl EntityTag {
         Self(format!("{}-{version}", connection.id.0.simple()))
     }
 
-    /// Of all that an answer says.
+    /// Of all that is said.
     fn of_answer(answer: &impl ToJSON) -> Self {
         let hash = Sha256::digest(answer.to_json_string().as_bytes());
         Self(data_encoding::HEXLOWER.encode(&hash))
@@ -50,7 +50,7 @@ pub(super) enum Tagged<T: ToJSON> {
     #[oai(status = 200)]
     Whole(
         Json<T>,
-        /// Changes with anything in the answer.
+        /// Changes with anything in the answer, but for what the clock alone moves.
         #[oai(header = "ETag")]
         String,
     ),
@@ -66,10 +66,23 @@ pub(super) enum Tagged<T: ToJSON> {
 impl<T: ToJSON> Tagged<T> {
     pub(super) fn new(answer: T, if_none_match: &Condition) -> Self {
         let tag = EntityTag::of_answer(&answer);
-        if if_none_match.knows(&tag) {
-            Self::Known(tag.to_string())
+        let text = tag.to_string();
+        Self::under(&tag, text, answer, if_none_match)
+    }
+
+    /// With a tag of `state`: of an answer in which something moves by itself, such as an age. The tag is
+    /// weak, for the same one stands for different bytes.
+    pub(super) fn of_state(state: &T, answer: T, if_none_match: &Condition) -> Self {
+        let tag = EntityTag::of_answer(state);
+        let text = format!("W/{tag}");
+        Self::under(&tag, text, answer, if_none_match)
+    }
+
+    fn under(tag: &EntityTag, text: String, answer: T, if_none_match: &Condition) -> Self {
+        if if_none_match.knows(tag) {
+            Self::Known(text)
         } else {
-            Self::Whole(Json(answer), tag.to_string())
+            Self::Whole(Json(answer), text)
         }
     }
 }

@@ -1,12 +1,14 @@
 //! Entity tags: no change overwrites one that its author has not seen, and what is known is not sent.
 
 use calendar_integration::domain::ProviderKind;
+use calendar_integration::simulator::{FaultEffect, FaultRule};
+use chrono::TimeDelta;
 use futures::future::join_all;
 use reqwest::Method;
 use serde_json::{Value, json};
 use uuid::Uuid;
 
-use crate::support::{Api, COACH_EMAIL, Reply, Session, TestDaemon};
+use crate::support::{Api, COACH_EMAIL, Reply, Session, Setup, TestDaemon, eventually};
 
 const WRITERS: usize = 10;
 
@@ -120,9 +122,11 @@ async fn what_the_client_has_is_not_sent_again() {
         let seen = api.get(&path).await;
         let tag = seen.header("etag").expect("a tag").to_owned();
         seen.expect(200);
+        let opaque = tag.trim_start_matches("W/");
         for known in [
             tag.clone(),
-            format!("W/{tag}"),
+            opaque.to_owned(),
+            format!("W/{opaque}"),
             format!("\"x\", {tag}"),
             "*".to_owned(),
         ] {
@@ -143,4 +147,35 @@ async fn what_the_client_has_is_not_sent_again() {
         service.report(&session).await;
         api.settled(id).await;
     }
+}
+
+#[tokio::test]
+async fn time_alone_changes_no_tag_while_work_is_waiting() {
+    let daemon = Setup::with_manual_clock().start().await;
+    let coach = Uuid::new_v4();
+    let id = daemon
+        .connect(ProviderKind::Google, coach, COACH_EMAIL)
+        .await;
+    let (api, service) = (daemon.coach(coach), daemon.service());
+    api.settled(id).await;
+    daemon.fail(FaultRule::always(FaultEffect::status(503)));
+    service
+        .report(&Session::tomorrow(coach, daemon.now()))
+        .await;
+    let path = format!("connections/{coach}");
+    let seen = eventually("it waits for another attempt", async || {
+        let before = api.get(&path).await;
+        daemon.advance(TimeDelta::milliseconds(10));
+        let seen = api.get(&path).await;
+        let is_same = seen.header("etag") == before.header("etag");
+        (is_same && seen.json()["connections"][0]["pending"] == 1).then_some(seen)
+    })
+    .await;
+    let tag = seen.header("etag").expect("a tag").to_owned();
+    let behind = seen.json()["connections"][0]["freshness_seconds"].as_f64();
+    assert!(behind.is_some_and(|seconds| seconds > 0.0), "{behind:?}");
+    assert!(tag.starts_with("W/"), "{tag}");
+    let headers = [("if-none-match", tag.as_str())];
+    let reply = api.send_with(Method::GET, &path, &headers, None).await;
+    assert_eq!(reply.status, 304);
 }

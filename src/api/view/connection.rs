@@ -108,6 +108,28 @@ pub(in crate::api) struct ConnectionList {
     pub(in crate::api) connections: Vec<ConnectionView>,
 }
 
+impl ConnectionList {
+    pub(in crate::api) fn new(connections: &[store::ConnectionView], now: Timestamp) -> Self {
+        let of_now = |one: &store::ConnectionView| ConnectionView::new(one.clone(), now);
+        Self {
+            connections: connections.iter().map(of_now).collect(),
+        }
+    }
+
+    /// What changes with the connections alone: where the answer says how long a calendar has been
+    /// behind, this says since when.
+    pub(in crate::api) fn at_rest(connections: &[store::ConnectionView]) -> Self {
+        let start = Timestamp::UNIX_EPOCH;
+        let mut list = Self::new(connections, start);
+        for (view, one) in list.connections.iter_mut().zip(connections) {
+            let since = one.oldest_change.map(|since| (since - start).to_std());
+            let since = since.and_then(Result::ok);
+            view.freshness_seconds = since.map_or(0.0, |since| since.as_secs_f64());
+        }
+        list
+    }
+}
+
 /// Settings to change; what is absent or null stays as it is.
 #[derive(Debug, Object)]
 #[oai(rename = "ConnectionSettings", deny_unknown_fields)]
