@@ -16,6 +16,8 @@ impl MigrationTrait for Migration {
             .table(IDEMPOTENCY_KEYS)
             // Of the caller and the key.
             .col(ColumnDef::new("key_hash").text().not_null().primary_key())
+            // Whose calendars the request is about, if it is about one coach's: the answer goes with them.
+            .col(ColumnDef::new("coach_id").uuid())
             // Of what was asked for, which holds client details and is not kept itself.
             .col(ColumnDef::new("request_hash").text().not_null())
             // Who carries the request out, or did.
@@ -35,7 +37,10 @@ impl MigrationTrait for Migration {
         manager.create_table(table).await?;
         run(
             manager,
-            &["CREATE INDEX idempotency_keys_by_expiry ON idempotency_keys (expires_at)"],
+            &[
+                "CREATE INDEX idempotency_keys_by_expiry ON idempotency_keys (expires_at)",
+                "CREATE INDEX idempotency_keys_by_coach ON idempotency_keys (coach_id, expires_at)",
+            ],
         )
         .await
     }

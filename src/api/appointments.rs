@@ -11,7 +11,7 @@ use super::access::Bearer;
 use super::body::JsonBody;
 use super::document::Tag;
 use super::entity_tag::{Condition, Tagged};
-use super::idempotency::IdempotencyKey;
+use super::idempotency::{IdempotencyKey, once};
 use super::problem::{Code, FieldProblem, Problem, Refused, refusals};
 use super::view::{
     AppointmentBody, AppointmentPageView, AppointmentView, BatchBody, ExplainedAppointmentView,
@@ -124,6 +124,7 @@ impl AppointmentsApi {
     #[oai(
         path = "/appointments/batch",
         method = "post",
+        transform = "once",
         operation_id = "put_appointments",
         request_header(
             name = "Idempotency-Key",

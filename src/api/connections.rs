@@ -11,7 +11,7 @@ use super::access::Bearer;
 use super::body::{JsonBody, Sent};
 use super::document::Tag;
 use super::entity_tag::{Condition, EntityTag, Tagged};
-use super::idempotency::IdempotencyKey;
+use super::idempotency::{IdempotencyKey, once};
 use super::ports::Unreachable;
 use super::problem::{Code, FieldProblem, Problem, Refused, refusals};
 use super::view::{
@@ -222,6 +222,7 @@ impl ConnectionsApi {
     #[oai(
         path = "/connections/:id/sync",
         method = "post",
+        transform = "once",
         operation_id = "sync_now",
         request_header(
             name = "Idempotency-Key",
@@ -268,6 +269,7 @@ impl ConnectionsApi {
     #[oai(
         path = "/connections/:id/test",
         method = "post",
+        transform = "once",
         operation_id = "test_connection",
         request_header(
             name = "Idempotency-Key",

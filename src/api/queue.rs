@@ -9,7 +9,7 @@ use poem_openapi::{ApiResponse, Object, OpenApi};
 
 use super::access::Bearer;
 use super::document::Tag;
-use super::idempotency::IdempotencyKey;
+use super::idempotency::{IdempotencyKey, once};
 use super::problem::{Code, Problem, Refused, refusals};
 use super::view::{JobPageView, JobView};
 use super::{ApiState, BASE_PATH, cursor};
@@ -81,6 +81,7 @@ impl QueueApi {
     #[oai(
         path = "/queue/:job_id/retry",
         method = "post",
+        transform = "once",
         operation_id = "retry_job",
         request_header(
             name = "Idempotency-Key",
@@ -112,6 +113,7 @@ impl QueueApi {
     #[oai(
         path = "/queue/retry-failed",
         method = "post",
+        transform = "once",
         operation_id = "retry_failed_jobs",
         request_header(
             name = "Idempotency-Key",

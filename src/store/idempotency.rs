@@ -1,18 +1,18 @@
 //! Keys of requests that may be repeated: who carries one out, and what was answered.
 //!
 //! Each step is one statement, so that of several nodes one gets the key. A key is held for seconds at
-//! a time; an answer is kept for a day. What has expired is as good as absent, whether or not the
-//! housekeeper has been there.
+//! a time; an answer is kept for a day, or until its coach is forgotten. What has expired is as good as
+//! absent, whether or not the housekeeper has been there.
 
 use chrono::TimeDelta;
-use sea_orm::EntityTrait;
+use sea_orm::{ConnectionTrait, EntityTrait};
 use uuid::Uuid;
 
 use super::entity::idempotency_key;
 use super::patience::in_time;
 use super::sql::Sql;
 use super::{Store, StoreError};
-use crate::domain::Timestamp;
+use crate::domain::{CoachId, ConnectionId, Timestamp};
 
 /// How long a process that died keeps others from carrying its request out.
 pub const KEY_HELD: TimeDelta = TimeDelta::seconds(5);
@@ -25,8 +25,19 @@ const TABLE: &str = "idempotency_keys";
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct KeyedRequest {
     pub key_hash: String,
+    pub about: About,
     pub request_hash: String,
     pub holder: Uuid,
+}
+
+/// Whose calendars a request is about.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum About {
+    Coach(CoachId),
+    /// The coach's whose connection it is.
+    Connection(ConnectionId),
+    /// No single coach's.
+    Nobody,
 }
 
 /// What a key stands for.
@@ -81,8 +92,8 @@ impl Store {
         in_time(async {
             let taken = Sql::on(&self.write)
                 .text(
-                    "INSERT INTO idempotency_keys (key_hash, request_hash, holder, expires_at) \
-                     VALUES (",
+                    "INSERT INTO idempotency_keys \
+                     (key_hash, request_hash, holder, expires_at, coach_id) VALUES (",
                 )
                 .value(request.key_hash.as_str())
                 .text(", ")
@@ -91,9 +102,11 @@ impl Store {
                 .value(request.holder)
                 .text(", ")
                 .value(now + KEY_HELD)
+                .text(", ");
+            let taken = coach_of(taken, request.about)
                 // As `is_free` says.
                 .text(
-                    ") ON CONFLICT (key_hash) DO UPDATE SET \
+                    ") ON CONFLICT (key_hash) DO UPDATE SET coach_id = excluded.coach_id, \
                      request_hash = excluded.request_hash, holder = excluded.holder, \
                      status = NULL, headers = NULL, body = NULL, \
                      expires_at = excluded.expires_at WHERE idempotency_keys.expires_at <= ",
@@ -105,6 +118,33 @@ impl Store {
                 .execute(&self.write)
                 .await?;
             Ok(taken == 1)
+        })
+        .await
+    }
+
+    /// How many keys stand for something of the coach; `most` if there are more.
+    pub async fn keys_of(
+        &self,
+        coach_id: CoachId,
+        most: i64,
+        now: Timestamp,
+    ) -> Result<u64, StoreError> {
+        in_time(async {
+            let count = Sql::on(&self.read)
+                .text(
+                    "SELECT COUNT(*) AS known FROM \
+                     (SELECT 1 FROM idempotency_keys WHERE coach_id = ",
+                )
+                .value(coach_id)
+                .text(" AND expires_at > ")
+                .value(now)
+                .text(" LIMIT ")
+                .value(most)
+                .text(") AS live")
+                .build();
+            let row = self.read.query_one_raw(count).await?;
+            let known = row.map_or(Ok(0), |row| row.try_get::<i64>("", "known"))?;
+            u64::try_from(known).map_err(|_| StoreError::inconsistent(TABLE, "known"))
         })
         .await
     }
@@ -184,6 +224,18 @@ impl Store {
     }
 }
 
+/// Read where the key is taken, so that there is no moment in which the coach is forgotten unseen.
+fn coach_of(sql: Sql, about: About) -> Sql {
+    match about {
+        About::Coach(coach_id) => sql.value(coach_id),
+        About::Connection(id) => sql
+            .text("(SELECT coach_id FROM coach_calendar_connections WHERE id = ")
+            .value(id)
+            .text(")"),
+        About::Nobody => sql.text("NULL"),
+    }
+}
+
 /// While it has no answer: a statement that comes late changes no answer.
 fn held_by(sql: Sql, request: &KeyedRequest) -> Sql {
     sql.text(" WHERE status IS NULL AND key_hash = ")
@@ -233,6 +285,7 @@ mod tests {
     fn request(holder: u128) -> KeyedRequest {
         KeyedRequest {
             key_hash: "key".to_owned(),
+            about: About::Nobody,
             request_hash: "asked".to_owned(),
             holder: Uuid::from_u128(holder),
         }

@@ -88,8 +88,8 @@ impl Store {
         Ok(rows.into_iter().map(|row| row.id).collect())
     }
 
-    /// Forgets a coach whose connections were ended: connections, appointments, mappings, jobs, and all
-    /// but the ids in the audit trail.
+    /// Forgets a coach whose connections were ended: connections, appointments, mappings, jobs, answers
+    /// that are kept for those who ask again, and all but the ids in the audit trail.
     pub async fn forget_coach(
         &self,
         coach_id: CoachId,
@@ -98,7 +98,12 @@ impl Store {
     ) -> Result<(), StoreError> {
         let tx = self.begin().await?;
         lock_coaches(&tx, [coach_id]).await?;
-        for table in ["coach_calendar_connections", "appointments", "sign_ins"] {
+        for table in [
+            "coach_calendar_connections",
+            "appointments",
+            "sign_ins",
+            "idempotency_keys",
+        ] {
             Sql::on(&tx)
                 .text("DELETE FROM ")
                 .text(table)

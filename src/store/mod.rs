@@ -64,7 +64,7 @@ pub use connections::ConnectionView;
 pub use ended::Ended;
 pub use enqueue::{QueuedSync, SyncRefusal};
 pub use error::StoreError;
-pub use idempotency::{ANSWER_KEPT, KEY_HELD, KeptAnswer, KeyedRequest, KnownKey};
+pub use idempotency::{ANSWER_KEPT, About, KEY_HELD, KeptAnswer, KeyedRequest, KnownKey};
 pub use jobs::{Job, JobFilter, JobPage};
 pub use lateness::Lateness;
 pub use leases::{Due, DueConnection, Fence, Lease};

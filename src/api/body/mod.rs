@@ -6,8 +6,6 @@
 
 mod check;
 
-use std::time::Duration;
-
 use poem::{Body, Request, RequestBody};
 use poem_openapi::payload::{ParsePayload, Payload};
 use poem_openapi::registry::{MetaMediaType, MetaRequest, MetaSchemaRef, Registry};
@@ -21,8 +19,6 @@ use super::problem::{Code, Problem};
 const MAX_BYTES: usize = 2 * 1024 * 1024;
 /// The largest body of any request.
 pub(super) const MOST_BYTES: usize = 8 * 1024 * 1024;
-/// How long a body that is read before its operation is called may be on its way.
-const TIME_LIMIT: Duration = Duration::from_secs(30);
 
 /// What may be sent as a body.
 pub(super) trait Sent: ParseFromJSON {
@@ -79,9 +75,7 @@ impl<T: Sent> ParsePayload for JsonBody<T> {
 
 /// The body of a request to whichever operation.
 pub(super) async fn read_any(body: Body) -> poem::Result<Vec<u8>> {
-    tokio::time::timeout(TIME_LIMIT, read(body, MOST_BYTES))
-        .await
-        .unwrap_or_else(|_| Err(Problem::new(Code::Timeout).into()))
+    read(body, MOST_BYTES).await
 }
 
 async fn read(body: Body, most: usize) -> poem::Result<Vec<u8>> {

@@ -27,10 +27,11 @@ use self::cors::Cors;
 pub(super) use self::limits::Address;
 pub use self::limits::RequestLimits;
 pub(super) use self::request_id::RequestId;
+use super::idempotency::Repeated;
 use super::problem::{Code, Problem, problem_of};
-use super::{ApiState, BASE_PATH, idempotency};
+use super::{ApiState, BASE_PATH};
 
-/// How long a request may take, its body's journey included.
+/// How long a request may take, its body's journey and its waiting for others included.
 const TIME_LIMIT: Duration = Duration::from_secs(30);
 
 /// The outermost layer.
@@ -98,9 +99,7 @@ impl<E: Endpoint> Edge<E> {
         {
             return problem.into_response(id.as_str());
         }
-        let carry_out = |request| self.answer(request, id);
-        let answer = idempotency::once(&self.state, request, carry_out).await;
-        answer.unwrap_or_else(|problem| refused(problem, id))
+        self.answer(request, id).await
     }
 
     async fn answer(&self, request: Request, id: &RequestId) -> Response {
@@ -172,6 +171,7 @@ fn log(method: &Method, route: &str, response: &Response, id: &RequestId, latenc
         method = known(method),
         route,
         operation = operation.unwrap_or("none"),
+        repeated = response.data::<Repeated>().is_some(),
         status = response.status().as_u16(),
         latency_ms = u64::try_from(latency.as_millis()).unwrap_or(u64::MAX),
         "request answered"

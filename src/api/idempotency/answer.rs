@@ -2,18 +2,18 @@
 
 use poem::http::{HeaderValue, StatusCode};
 use poem::{Body, Response};
-
 use secrecy::{ExposeSecret, SecretString};
 use uuid::Uuid;
 
+use super::Repeated;
 use crate::api::problem::{Code, Problem};
 use crate::domain::Entropy;
-use crate::security::{KeyRing, Sealed, Unreadable, places};
+use crate::security::{KeyRing, Sealed, places};
 use crate::store::KeptAnswer;
 
-/// The largest body that is kept. Only a list of mistakes can be larger, and that follows from the
-/// request alone: whoever repeats it gets the same list, made anew.
-const MAX_BYTES: usize = 1024 * 1024;
+/// The largest body that is kept; that of the largest batch has 70 KB. Only a list of mistakes can be
+/// larger, and that follows from the request alone: whoever repeats it gets the same list, made anew.
+const MAX_BYTES: usize = 128 * 1024;
 
 /// The answer, and what is to be kept of it: all that the operation said. What the edge adds belongs to
 /// each request.
@@ -56,17 +56,14 @@ pub(super) fn sealed(
 /// As it was given; `None` if no key opens it.
 pub(super) fn opened(keys: &KeyRing, holder: Uuid, answer: KeptAnswer) -> Option<KeptAnswer> {
     let body = Sealed::from_stored(answer.body.clone());
-    match keys.open(&body, places::kept_answer(holder)) {
-        Ok(body) => Some(KeptAnswer {
-            body: body.expose_secret().to_owned(),
-            ..answer
-        }),
-        // An older version stored it as it was.
-        Err(Unreadable::Malformed) => Some(answer),
-        Err(Unreadable::UnknownKey(_) | Unreadable::Tampered) => None,
-    }
+    let body = keys.open(&body, places::kept_answer(holder)).ok()?;
+    Some(KeptAnswer {
+        body: body.expose_secret().to_owned(),
+        ..answer
+    })
 }
 
+/// Marked as such, for the log.
 pub(super) fn given_again(answer: KeptAnswer) -> Response {
     // It was a status when it was kept.
     let status = StatusCode::from_u16(answer.status).unwrap_or(StatusCode::OK);
@@ -74,12 +71,14 @@ pub(super) fn given_again(answer: KeptAnswer) -> Response {
         // Likewise.
         Some((name, HeaderValue::try_from(value).ok()?))
     });
-    headers
+    let mut response = headers
         .fold(
             Response::builder().status(status),
             |response, (name, value)| response.header(name, value),
         )
-        .body(answer.body)
+        .body(answer.body);
+    response.set_data(Repeated);
+    response
 }
 
 #[cfg(test)]

@@ -1,82 +1,113 @@
 //! `Idempotency-Key`: a POST that is sent again is carried out once and answered alike.
 //!
-//! Stands before the operations, which know nothing of it. Whoever is first has the key, for seconds at
-//! a time while the request is carried out, so that a process that dies blocks it no longer than that;
-//! the others wait for the answer. Rows are `store`'s, the form of answers is the edge's.
+//! Wraps each operation of a POST ([`once`]), which knows nothing of it. Whoever is first has the key,
+//! for seconds at a time while the request is carried out, so that a process that dies blocks it no longer
+//! than that; the others wait for the answer. Rows are `store`'s, the form of answers and how long a
+//! request may take in all are the edge's.
 //!
 //! An answer is stored sealed: it may hold a secret that is shown once.
 //!
-//! Answers that ask to come back (5xx, 429) are not kept. All POSTs of this API are safe to carry out
-//! again, so where nobody knows whether one was, it is.
+//! Kept is what an operation found or did: success, 404 and 422. No other refusal is: what follows from
+//! the request alone comes out alike in any case, a 409 tells of a state that passes, and 5xx and 429 ask
+//! to come back. All POSTs of this API are safe to carry out again, so where nobody knows whether one
+//! was, it is.
 
 mod answer;
 mod key;
 
+use std::sync::Arc;
 use std::time::Duration;
 
-use poem::http::{Method, StatusCode};
-use poem::{Request, Response};
+use poem::http::StatusCode;
+use poem::{Endpoint, IntoResponse, Request, Response};
 use uuid::Uuid;
 
 pub(super) use key::IdempotencyKey;
 
 use super::access::caller_of;
+use super::edge::RequestId;
 use super::problem::{Code, Problem, problem_of};
 use super::{ApiState, BASE_PATH, body};
 use crate::domain::Entropy;
-use crate::store::{KeptAnswer, KeyedRequest};
+use crate::security::api_token::Caller;
+use crate::store::{About, KeptAnswer, KeyedRequest};
 
-/// How long a request waits for the answer to another one with its key. Longer than a process that
-/// died has its key.
-const LONGEST_WAIT: Duration = Duration::from_secs(10);
+/// How long a request waits for the answer to another one with its key, its own body's journey included:
+/// a little less than a request may take. Longer than a process that died has its key.
+const LONGEST_WAIT: Duration = Duration::from_secs(25);
+/// Doubles up to its longest, for many may wait.
 const LOOK_AGAIN: Duration = Duration::from_millis(50);
+const LOOK_AGAIN_AT_LATEST: Duration = Duration::from_millis(400);
 /// Often enough that a late one or two lose nothing.
 const HOLD_AGAIN: Duration = Duration::from_secs(1);
+/// Keys that a coach may have in use at a time: each is a row for a day. The platform's own callers are
+/// trusted with as many as they make.
+const MOST_OF_A_COACH: i64 = 1_000;
 
-/// Carries a request out, unless it is one that was answered before.
-///
-/// `carry_out` answers in any case, with the status of a failure too.
-pub(super) async fn once<F, A>(
-    state: &ApiState,
-    request: Request,
-    carry_out: F,
-) -> Result<Response, Problem>
-where
-    F: FnOnce(Request) -> A,
-    A: Future<Output = Response>,
-{
-    let is_ours = request.method() == Method::POST && request.uri().path().starts_with(BASE_PATH);
-    let key = if is_ours { key::of(&request)? } else { None };
-    let Some(key) = key else {
-        return Ok(carry_out(request).await);
-    };
-    let (request, keyed) = keyed(state, request, &key).await?;
-    match turn(state, &keyed).await? {
-        Turn::Answered(answer) => {
-            tracing::debug!("answered as before");
-            Ok(answer::given_again(answer))
+const COME_BACK_IN: Duration = Duration::from_secs(3_600);
+
+/// The answer is not new: it was kept.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Repeated;
+
+/// `transform` of every POST operation.
+pub(super) fn once<E: Endpoint>(operation: E) -> Once<E> {
+    Once(operation)
+}
+
+pub(super) struct Once<E>(E);
+
+impl<E: Endpoint> Endpoint for Once<E> {
+    type Output = Response;
+
+    async fn call(&self, request: Request) -> poem::Result<Response> {
+        let Some(key) = key::of(&request)? else {
+            return self.0.call(request).await.map(IntoResponse::into_response);
+        };
+        let state = request.data::<Arc<ApiState>>().cloned();
+        let state = state.ok_or_else(|| Problem::new(Code::Internal))?;
+        let began = state.clock.monotonic();
+        let asked = asked(&state, request, &key).await?;
+        match turn(&state, &asked, began).await? {
+            Turn::Answered(answer) => Ok(answer::given_again(answer)),
+            Turn::Ours => self.carry_out(&state, asked).await,
         }
-        Turn::Ours => finish(state, &keyed, carry_out(request)).await,
     }
 }
 
-/// What is asked for under a key, by whom, with the whole body read.
-async fn keyed(
-    state: &ApiState,
-    mut request: Request,
-    key: &str,
-) -> Result<(Request, KeyedRequest), Problem> {
-    let caller = caller_of(&mut request).await.map_err(problem_of)?;
-    let body = body::read_any(request.take_body())
-        .await
-        .map_err(problem_of)?;
+/// A request with its whole body read, and what it is known by.
+struct Asked {
+    request: Request,
+    caller: Caller,
+    keyed: KeyedRequest,
+}
+
+async fn asked(state: &ApiState, mut request: Request, key: &str) -> poem::Result<Asked> {
+    let caller = caller_of(&mut request).await?;
+    let body = body::read_any(request.take_body()).await?;
     let keyed = KeyedRequest {
         key_hash: key::hash_of_key(&caller, key),
+        about: about(&caller, request.uri().path()),
         request_hash: key::hash_of_request(key, request.uri(), &body),
         holder: random_id(&*state.entropy),
     };
     request.set_body(body);
-    Ok((request, keyed))
+    Ok(Asked {
+        request,
+        caller,
+        keyed,
+    })
+}
+
+fn about(caller: &Caller, path: &str) -> About {
+    if let Caller::Coach(coach_id) = caller {
+        return About::Coach(*coach_id);
+    }
+    let below = path.strip_prefix(BASE_PATH);
+    let below = below.and_then(|path| path.strip_prefix("/connections/"));
+    let id = below.and_then(|path| path.split('/').next());
+    let id = id.and_then(|id| id.parse().ok());
+    id.map_or(About::Nobody, About::Connection)
 }
 
 fn random_id(entropy: &dyn Entropy) -> Uuid {
@@ -91,8 +122,9 @@ enum Turn {
     Answered(KeptAnswer),
 }
 
-async fn turn(state: &ApiState, keyed: &KeyedRequest) -> Result<Turn, Problem> {
-    let began = state.clock.monotonic();
+async fn turn(state: &ApiState, asked: &Asked, began: Duration) -> Result<Turn, Problem> {
+    let keyed = &asked.keyed;
+    let mut look_again = LOOK_AGAIN;
     loop {
         let now = state.clock.now();
         match state.store.known_key(&keyed.key_hash, now).await? {
@@ -111,6 +143,7 @@ async fn turn(state: &ApiState, keyed: &KeyedRequest) -> Result<Turn, Problem> {
                 }
             }
             None => {
+                may_have_another(state, &asked.caller).await?;
                 if state.store.hold_key(keyed, now).await? {
                     return Ok(Turn::Ours);
                 }
@@ -119,22 +152,64 @@ async fn turn(state: &ApiState, keyed: &KeyedRequest) -> Result<Turn, Problem> {
         if state.clock.monotonic().saturating_sub(began) >= LONGEST_WAIT {
             return Err(Problem::new(Code::IdempotencyKeyInUse));
         }
-        state.clock.sleep(LOOK_AGAIN).await;
+        state.clock.sleep(look_again).await;
+        look_again = (look_again * 2).min(LOOK_AGAIN_AT_LATEST);
     }
 }
 
-/// Holds the key while the request is carried out, and keeps the answer before anybody hears it.
-async fn finish(
+async fn may_have_another(state: &ApiState, caller: &Caller) -> Result<(), Problem> {
+    let Caller::Coach(coach_id) = caller else {
+        return Ok(());
+    };
+    let now = state.clock.now();
+    let known = state.store.keys_of(*coach_id, MOST_OF_A_COACH, now).await?;
+    if known < MOST_OF_A_COACH.unsigned_abs() {
+        return Ok(());
+    }
+    Err(Problem::new(Code::TooManyRequests)
+        .because(format!(
+            "{MOST_OF_A_COACH} Idempotency-Keys of this coach are in use, each for 24 hours; come back \
+             later, or send the request without one."
+        ))
+        .come_back_in(COME_BACK_IN))
+}
+
+impl<E: Endpoint> Once<E> {
+    /// Holds the key while the request is carried out, and keeps the answer before anybody hears it.
+    async fn carry_out(&self, state: &ApiState, asked: Asked) -> poem::Result<Response> {
+        let Asked { request, keyed, .. } = asked;
+        let id = request.data::<RequestId>().cloned();
+        let result = tokio::select! {
+            result = self.0.call(request) => result,
+            never = hold_on(state, &keyed) => match never {},
+        };
+        let problem = match result {
+            Ok(response) => return keep(state, &keyed, response.into_response()).await,
+            Err(error) => problem_of(error),
+        };
+        match id {
+            Some(id) if is_kept(problem.code.status()) => {
+                keep(state, &keyed, problem.into_response(id.as_str())).await
+            }
+            Some(_) | None => {
+                let_go(state, &keyed).await;
+                Err(problem.into())
+            }
+        }
+    }
+}
+
+fn is_kept(status: StatusCode) -> bool {
+    let found = [StatusCode::NOT_FOUND, StatusCode::UNPROCESSABLE_ENTITY];
+    status.is_success() || found.contains(&status)
+}
+
+async fn keep(
     state: &ApiState,
     keyed: &KeyedRequest,
-    carrying_out: impl Future<Output = Response>,
-) -> Result<Response, Problem> {
-    let response = tokio::select! {
-        response = carrying_out => response,
-        never = hold_on(state, keyed) => match never {},
-    };
-    let status = response.status();
-    if status.is_server_error() || status == StatusCode::TOO_MANY_REQUESTS {
+    response: Response,
+) -> poem::Result<Response> {
+    if !is_kept(response.status()) {
         let_go(state, keyed).await;
         return Ok(response);
     }
@@ -145,11 +220,13 @@ async fn finish(
     };
     let answer = answer::sealed(&state.flow.keys, keyed.holder, answer, &*state.entropy);
     let now = state.clock.now();
-    if state.store.keep_answer(keyed, &answer, now).await? {
+    let kept = state.store.keep_answer(keyed, &answer, now).await;
+    if kept.map_err(Problem::from)? {
         Ok(response)
     } else {
-        // We were silent for so long that somebody else carries it out: theirs is the answer.
-        Err(Problem::new(Code::IdempotencyKeyInUse))
+        // We were silent for so long that somebody else carries it out: theirs is the answer. Or the
+        // coach was forgotten meanwhile, and the answer with them.
+        Err(Problem::new(Code::IdempotencyKeyInUse).into())
     }
 }
 

@@ -2,13 +2,16 @@
 
 use chrono::TimeDelta;
 use futures::future::join_all;
+use poem::PathPattern;
 use poem::http::{Method, StatusCode};
+use poem_openapi::OperationId;
 use serde_json::{Value, json};
 use uuid::Uuid;
 
 use super::{Ask, BASE_PATH, Bench, appointment, coach, read};
-use crate::domain::Clock;
-use crate::store::{ANSWER_KEPT, KEY_HELD, KeyedRequest};
+use crate::api::idempotency::Repeated;
+use crate::domain::{Actor, ActorRole, Clock, Origin};
+use crate::store::{ANSWER_KEPT, About, KEY_HELD, KeyedRequest};
 
 const KEY: &str = "Idempotency-Key";
 
@@ -41,7 +44,6 @@ async fn what_is_sent_again_is_answered_alike_and_does_nothing() {
     let retry = format!("/queue/{}/retry", Uuid::from_u128(1));
     for (path, status, body) in [
         ("/appointments/batch", 200, Some(batch(8))),
-        ("/appointments/batch", 400, Some(json!({}))),
         (sync.as_str(), 202, None),
         (&format!("/connections/{id}/test"), 200, None),
         (&retry, 404, None),
@@ -50,7 +52,7 @@ async fn what_is_sent_again_is_answered_alike_and_does_nothing() {
         let status = StatusCode::from_u16(status).expect("a status");
         let key = format!("{path}{status}").replace(' ', "-");
         let mut answers = Vec::new();
-        for _ in 0..2 {
+        for is_repeated in [false, true] {
             bench.fakes.woken();
             bench.fakes.tested();
             let ask = bench.as_operator(Method::POST, path).header(KEY, &key);
@@ -59,6 +61,11 @@ async fn what_is_sent_again_is_answered_alike_and_does_nothing() {
                 None => ask,
             };
             let response = ask.send().await;
+            // For the log and the metrics.
+            assert!(response.0.data::<PathPattern>().is_some(), "{path}");
+            assert!(response.0.data::<OperationId>().is_some(), "{path}");
+            let told = response.0.data::<Repeated>().is_some();
+            assert_eq!(told, is_repeated, "{path}");
             let kind = response.0.content_type().map(str::to_owned);
             answers.push((kind, read(response, status).await));
         }
@@ -151,6 +158,7 @@ async fn a_key_that_is_none_is_named() {
 async fn moment(bench: &Bench, milliseconds: u64) {
     let nobody = KeyedRequest {
         key_hash: String::new(),
+        about: About::Nobody,
         request_hash: String::new(),
         holder: Uuid::nil(),
     };
@@ -219,6 +227,7 @@ async fn held_elsewhere(bench: &Bench) -> KeyedRequest {
     let row = bench.store.all_keys().await.remove(0);
     let elsewhere = KeyedRequest {
         key_hash: row.key_hash,
+        about: About::Nobody,
         request_hash: row.request_hash,
         holder: Uuid::from_u128(1),
     };
@@ -246,7 +255,7 @@ async fn a_request_that_waited_too_long_is_told_when_to_come_back() {
         response = report(&bench, "k", &batch(1)).send() => response,
         () = working => unreachable!("it has no end"),
     };
-    assert!(bench.clock.now() - began >= TimeDelta::seconds(10));
+    assert!(bench.clock.now() - began >= TimeDelta::seconds(25));
     response.assert_header("retry-after", "1");
     let refused = read(response, StatusCode::CONFLICT).await;
     assert_eq!(refused["code"], "idempotency_key_in_use");
@@ -264,7 +273,7 @@ async fn a_request_that_takes_longer_than_a_hold_is_not_carried_out_twice() {
     bench.fakes.be_slow(true);
     let passing = async {
         // Longer than a hold, and no longer than the other one waits.
-        for _ in 0..80 {
+        for _ in 0..240 {
             moment(&bench, 100).await;
         }
         bench.fakes.be_slow(false);
@@ -303,4 +312,130 @@ async fn of_a_request_only_hashes_are_stored() {
     for secret in ["a-key-to-remember", "Zoë", "zoe@example.com", "booking"] {
         assert!(!stored.iter().any(|text| text.contains(secret)), "{secret}");
     }
+}
+
+/// Every POST of the document, also one that is added later.
+#[tokio::test]
+async fn every_post_looks_at_its_key() {
+    let bench = Bench::start().await;
+    let document: Value = serde_json::from_str(&crate::api::document()).expect("JSON");
+    let mut looked = 0;
+    for (path, operations) in document["paths"].as_object().expect("paths") {
+        let Some(path) = path.strip_prefix(BASE_PATH) else {
+            continue;
+        };
+        if operations.get("post").is_none() {
+            continue;
+        }
+        let parts = path.split('/').map(|part| {
+            if part.starts_with('{') {
+                Uuid::nil().to_string()
+            } else {
+                part.to_owned()
+            }
+        });
+        let path = parts.collect::<Vec<_>>().join("/");
+        let ask = bench.as_operator(Method::POST, &path).header(KEY, "a b");
+        let refused = ask.answers(StatusCode::BAD_REQUEST).await;
+        assert!(refused.to_string().contains(KEY), "{path}");
+        looked += 1;
+    }
+    assert!(looked >= 5);
+}
+
+#[tokio::test]
+async fn what_was_refused_before_anything_was_done_is_kept_nowhere() {
+    let bench = Bench::start().await;
+    let id = bench.connected(coach(1), "a@example.com").await;
+    let off = bench.as_operator(Method::PUT, &format!("/connections/{id}"));
+    off.json(&json!({"is_sync_enabled": false}))
+        .answers(StatusCode::OK)
+        .await;
+    let sync = format!("/connections/{id}/sync");
+    for (path, status, body) in [
+        ("/nowhere", 404, None),
+        ("/queue", 405, None),
+        ("/connections/x/sync", 400, None),
+        ("/appointments/batch", 400, Some(json!({}))),
+        ("/appointments/batch", 403, Some(batch(1))),
+        (sync.as_str(), 409, None),
+    ] {
+        let ask = bench.as_coach(coach(1), Method::POST, path);
+        let ask = ask.header(KEY, "k");
+        let ask = match &body {
+            Some(body) => ask.json(body),
+            None => ask,
+        };
+        let status = StatusCode::from_u16(status).expect("a status");
+        ask.refused(status).await;
+        assert!(bench.store.all_keys().await.is_empty(), "{path}");
+    }
+}
+
+#[tokio::test]
+async fn a_coach_has_so_many_keys_and_no_more() {
+    let bench = Bench::start().await;
+    let id = bench.connected(coach(1), "a@example.com").await;
+    for n in 0..1_000_u128 {
+        let used = KeyedRequest {
+            key_hash: n.to_string(),
+            about: About::Coach(coach(1)),
+            request_hash: String::new(),
+            holder: Uuid::from_u128(n),
+        };
+        let held = bench.store.hold_key(&used, bench.clock.now()).await;
+        assert!(held.expect("asked"));
+    }
+    let path = format!("/connections/{id}/sync");
+    let sync = |key: &str| {
+        let ask = bench.as_coach(coach(1), Method::POST, &path);
+        ask.header(KEY, key)
+    };
+    let response = sync("one-more").send().await;
+    response.assert_header("retry-after", "3600");
+    let refused = read(response, StatusCode::TOO_MANY_REQUESTS).await;
+    assert_eq!(refused["code"], "too_many_requests");
+    assert!(refused["detail"].as_str().expect("a text").contains(KEY));
+    // The platform goes on, and so does the coach when they have ended.
+    let ask = bench.as_platform(Method::POST, &path).header(KEY, "k");
+    ask.answers(StatusCode::ACCEPTED).await;
+    let held = KEY_HELD.to_std().expect("forward");
+    bench.clock.advance(held);
+    sync("one-more").answers(StatusCode::ACCEPTED).await;
+}
+
+#[tokio::test]
+async fn of_a_coach_who_is_forgotten_no_answer_is_kept() {
+    let bench = Bench::start().await;
+    let id = bench.connected(coach(1), "coach@example.com").await;
+    let other = bench.connected(coach(2), "other@example.com").await;
+    let test = |id: &str| format!("/connections/{id}/test");
+    let asks = [
+        bench.as_coach(coach(1), Method::POST, &test(&id)),
+        bench.as_operator(Method::POST, &test(&id)),
+        bench.as_operator(Method::POST, &test(&other)),
+    ];
+    for (n, ask) in asks.into_iter().enumerate() {
+        let key = n.to_string();
+        ask.header(KEY, &key).answers(StatusCode::OK).await;
+    }
+    assert_eq!(bench.store.all_keys().await.len(), 3);
+    let origin = Origin {
+        actor: Actor {
+            subject: "booking".to_owned(),
+            role: ActorRole::Service,
+        },
+        request_id: None,
+    };
+    let now = bench.clock.now();
+    let forgotten = bench.store.forget_coach(coach(1), &origin, now).await;
+    forgotten.expect("forgotten");
+    let left = bench.store.all_keys().await;
+    assert_eq!(left.len(), 1);
+    assert_eq!(left[0].coach_id, Some(coach(2)));
+    let again = bench.as_operator(Method::POST, &test(&id)).header(KEY, "1");
+    assert_eq!(
+        again.refused(StatusCode::NOT_FOUND).await,
+        "connection_not_found"
+    );
 }

@@ -2,13 +2,14 @@
 
 use sea_orm::entity::prelude::*;
 
-use crate::domain::Timestamp;
+use crate::domain::{CoachId, Timestamp};
 
 #[derive(Clone, PartialEq, Eq, DeriveEntityModel)]
 #[sea_orm(table_name = "idempotency_keys")]
 pub struct Model {
     #[sea_orm(primary_key, auto_increment = false)]
     pub key_hash: String,
+    pub coach_id: Option<CoachId>,
     pub request_hash: String,
     pub holder: Uuid,
     pub status: Option<i32>,
