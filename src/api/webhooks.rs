@@ -95,6 +95,7 @@ impl WebhooksApi {
     #[oai(
         path = "/webhooks",
         method = "post",
+        transform = "once",
         operation_id = "register_webhook",
         request_header(
             name = "Idempotency-Key",
@@ -223,6 +224,7 @@ impl WebhooksApi {
     #[oai(
         path = "/webhooks/:webhook_id/rotate-secret",
         method = "post",
+        transform = "once",
         operation_id = "rotate_webhook_secret",
         request_header(
             name = "Idempotency-Key",
@@ -290,6 +292,7 @@ impl WebhooksApi {
     #[oai(
         path = "/webhooks/:webhook_id/deliveries/:delivery_id/replay",
         method = "post",
+        transform = "once",
         operation_id = "replay_webhook_delivery",
         request_header(
             name = "Idempotency-Key",
@@ -324,6 +327,7 @@ impl WebhooksApi {
     #[oai(
         path = "/webhooks/:webhook_id/replay-failed",
         method = "post",
+        transform = "once",
         operation_id = "replay_failed_webhook_deliveries",
         request_header(
             name = "Idempotency-Key",
