@@ -2,6 +2,20 @@
 //!
 //! Owns the one subscriber of the process. They go to standard error, so that what a command
 //! prints (a token, a document) stays alone on standard output.
+//!
+//! Rules for whoever writes a line:
+//!
+//! - One line for each thing that matters to an operator, once, where it is known to be true: after the
+//!   commit, not before. A message is a constant; what varies is in fields.
+//! - `error`: somebody must act. `warn`: degraded, or given up. `info`: somebody asked for something, and
+//!   what became of it. `debug`: everything else. What runs by itself again and again (polls, renewals,
+//!   probes, scrapes) says nothing at `info` while it finds nothing.
+//! - What is tried again and again tells of its trouble when it begins, or at most every few minutes.
+//! - Fields have the names of the tables: `connection.id`, `appointment.id`, `job.id`, `provider`.
+//!   `request_id` is that of the request, and goes with its jobs through the queue: one search finds the
+//!   request and what became of it in each calendar. So does `trace_id` where traces are collected.
+//! - No token, secret, e-mail address, title or text of an appointment; no query, no body. Errors of
+//!   others are told in our own words where theirs may hold any of that.
 
 use std::io::IsTerminal;
 

@@ -17,6 +17,7 @@ mod m0008_idempotency;
 mod m0009_audit;
 mod m0010_webhooks;
 mod m0011_settled_jobs;
+mod m0012_causes;
 mod m0013_set_aside;
 
 #[derive(Debug)]
@@ -37,6 +38,7 @@ impl MigratorTrait for Migrator {
             Box::new(m0009_audit::Migration),
             Box::new(m0010_webhooks::Migration),
             Box::new(m0011_settled_jobs::Migration),
+            Box::new(m0012_causes::Migration),
             Box::new(m0013_set_aside::Migration),
         ]
     }

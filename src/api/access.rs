@@ -10,9 +10,9 @@ use poem_openapi::SecurityScheme;
 use poem_openapi::auth::{Bearer as BearerToken, BearerAuthorization};
 
 use super::ApiState;
-use super::edge::{Address, RequestId};
+use super::edge::Address;
 use super::problem::{Code, Problem};
-use crate::domain::{Actor, ActorRole, CoachId, Origin, Timestamp};
+use crate::domain::{Actor, ActorRole, Cause, CoachId, Origin, Timestamp};
 use crate::security::api_token::{Caller, Role, Token, TokenError};
 
 /// A caller whose token was believed. Claims: `sub`, `role` (coach, service, admin), `exp`.
@@ -28,7 +28,7 @@ pub(super) struct Bearer(Believed);
 #[derive(Clone, Debug)]
 pub(super) struct Believed {
     token: Token,
-    request_id: Option<String>,
+    cause: Cause,
 }
 
 /// Who sent the request, where no operation has asked yet. The operation will find it with the request,
@@ -60,10 +60,9 @@ async fn authenticate(request: &Request, bearer: BearerToken) -> poem::Result<Be
         }
     };
     state.limits.admit_caller(&token.caller)?;
-    let request_id = request.data::<RequestId>();
     Ok(Believed {
         token,
-        request_id: request_id.map(|id| id.as_str().to_owned()),
+        cause: request.data::<Cause>().cloned().unwrap_or_default(),
     })
 }
 
@@ -131,8 +130,13 @@ impl Bearer {
                     Role::Admin => ActorRole::Admin,
                 },
             },
-            request_id: self.0.request_id.clone(),
+            cause: self.0.cause.clone(),
         }
+    }
+
+    /// For the work that the request asks for.
+    pub(super) fn cause(&self) -> &Cause {
+        &self.0.cause
     }
 
     /// A coach names nobody but themselves.
@@ -176,7 +180,7 @@ mod tests {
                 caller: Caller::new(role, subject).expect("a caller"),
                 good_until: Timestamp::MAX_UTC,
             },
-            request_id: None,
+            cause: Cause::NONE,
         })
     }
 

@@ -17,7 +17,7 @@ use super::view::{
     AppointmentBody, AppointmentPageView, AppointmentView, BatchBody, ExplainedAppointmentView,
 };
 use super::{ApiState, BASE_PATH, UtcTime, cursor};
-use crate::domain::{Appointment, AppointmentId, CoachId};
+use crate::domain::{Appointment, AppointmentId, Cause, CoachId};
 use crate::plan::Outcome;
 use crate::store::{Intake, PageRequest};
 
@@ -102,7 +102,7 @@ impl AppointmentsApi {
     ) -> Result<ReportAnswer, Refused<ToReport>> {
         bearer.is_platform()?;
         let appointment = body.0.into_appointment(id.0).map_err(invalid)?;
-        let intake = take_in(&state, &[appointment]).await?;
+        let intake = take_in(&state, &[appointment], bearer.cause()).await?;
         let outcome = intake.results.first().map(|(_, outcome)| *outcome);
         let receipt = Receipt {
             id: id.0,
@@ -150,7 +150,7 @@ impl AppointmentsApi {
         if !errors.is_empty() {
             return Err(invalid(errors).into());
         }
-        let intake = take_in(&state, &appointments).await?;
+        let intake = take_in(&state, &appointments, bearer.cause()).await?;
         let results = intake.results.into_iter();
         Ok(Json(BatchReceipt {
             results: results
@@ -269,11 +269,15 @@ impl AppointmentsApi {
     }
 }
 
-async fn take_in(state: &ApiState, reported: &[Appointment]) -> Result<Intake, Problem> {
+async fn take_in(
+    state: &ApiState,
+    reported: &[Appointment],
+    cause: &Cause,
+) -> Result<Intake, Problem> {
     let now = state.clock.now();
     let intake = state
         .store
-        .report(reported, state.max_attempts, now)
+        .report(reported, state.max_attempts, cause, now)
         .await?;
     state.waker.wake(&intake.connections);
     Ok(intake)

@@ -11,10 +11,10 @@ use poem_openapi::{ApiResponse, Object, OpenApi};
 
 use super::access::Bearer;
 use super::document::Tag;
-use super::edge::{Address, RequestId};
+use super::edge::Address;
 use super::problem::{Code, Problem, Refused, refusals};
 use super::{ApiState, BASE_PATH, UtcTime};
-use crate::domain::{CoachId, ProviderKind};
+use crate::domain::{Cause, CoachId, ProviderKind};
 use crate::oauth::{Browser, Callback, StartRefused, Started};
 
 pub(super) struct ConnectApi;
@@ -146,10 +146,9 @@ impl ConnectApi {
             );
             return CallbackAnswer::SeeOther(state.flow.turn_away().into());
         }
-        let request_id = request.data::<RequestId>();
-        let request_id = request_id.map(|id| id.as_str().to_owned());
+        let cause = request.data::<Cause>().cloned().unwrap_or_default();
         let browser = browser_of(request);
-        let finished = state.flow.finish(callback, browser, request_id).await;
+        let finished = state.flow.finish(callback, browser, cause).await;
         if let Ok(connected) = finished.outcome {
             state.waker.wake(&[connected.connection_id]);
             state.waker.coach_changed(connected.coach_id);

@@ -12,7 +12,7 @@ use url::Url;
 use super::access::Bearer;
 use super::body::JsonBody;
 use super::document::Tag;
-use super::idempotency::IdempotencyKey;
+use super::idempotency::{IdempotencyKey, once};
 use super::problem::{Code, Problem, Refused, refusals};
 use super::view::{
     DeliveryPageView, DeliveryView, RegisteredView, RegistrationBody, RotatedView,

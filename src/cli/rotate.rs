@@ -3,7 +3,7 @@
 use std::process::ExitCode;
 
 use crate::config::{DatabaseConfig, Section, Sources};
-use crate::domain::{Actor, ActorRole, Origin, SystemClock, SystemEntropy};
+use crate::domain::{Actor, ActorRole, Cause, Origin, SystemClock, SystemEntropy};
 use crate::security::KeyRing;
 use crate::store::{SchemaStatus, Store};
 use crate::token_rotation::rotate;
@@ -19,7 +19,7 @@ pub(super) async fn run() -> anyhow::Result<ExitCode> {
             subject: "keys rotate".to_owned(),
             role: ActorRole::CommandLine,
         },
-        request_id: None,
+        cause: Cause::NONE,
     };
     refuse_older_schema(&store.schema().await?)?;
     // Before the first token: a rotation that is interrupted was one all the same.

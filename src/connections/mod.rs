@@ -9,6 +9,7 @@
 //! Three levels rather than two: ractor ends a child together with its parent, so the supervisor that
 //! counts a worker's crashes must be neither the worker nor the registry.
 
+mod account;
 mod bucket;
 mod call;
 mod context;

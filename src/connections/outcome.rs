@@ -174,15 +174,6 @@ pub(super) fn settlement(
         // Nothing to call, and nothing to remember.
         (None, _) | (Some(Ok(_)), None) => (None, JobEnd::Completed),
     };
-    if let (JobEnd::Failed { .. }, Some(error)) = (&end, tally.error.as_deref()) {
-        tracing::warn!(
-            job.id = %claimed.job.id,
-            connection.id = %claimed.job.connection_id,
-            appointment.id = %claimed.appointment.id,
-            error,
-            "job failed for good; it can be replayed"
-        );
-    }
     // Where nothing was done, nothing is told, unless it ends what was told to have failed.
     let shown = mapping.as_ref().or(before.as_ref());
     let shows = (was_asked || was_told).then(|| shows(shown));

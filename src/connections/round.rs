@@ -6,6 +6,7 @@
 
 use std::sync::{Arc, OnceLock};
 
+use super::account::Account;
 use super::context::{Taken, WorkerContext};
 use super::limiter::ConnectionBudget;
 use super::outcome::{Asked, Tally, settlement};
@@ -97,6 +98,7 @@ impl Hands {
         let now = context.clock.now();
         let mut tally = Tally::new(refused.as_ref(), now, context.entropy.jitter());
         let mut ends = Vec::with_capacity(planned.len());
+        let mut accounts = Vec::with_capacity(planned.len());
         let settlements: Vec<Settlement> = planned
             .into_iter()
             .map(|row| {
@@ -113,6 +115,7 @@ impl Hands {
                 };
                 let settlement = settlement(asked, answer, context, &self.breaker, now, &mut tally);
                 ends.push(health::Settled::new(&job, sent, &settlement.end));
+                accounts.push(Account::new(job, sent, &settlement.end));
                 settlement
             })
             .collect();
@@ -125,6 +128,9 @@ impl Hands {
             .await?;
         for end in ends {
             context.metrics.settled(provider, end, now);
+        }
+        for account in accounts {
+            account.tell();
         }
         Ok(RoundEnd::Due(due))
     }

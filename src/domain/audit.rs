@@ -3,6 +3,8 @@
 use poem_openapi::Enum;
 use sea_orm::{DeriveActiveEnum, EnumIter};
 
+use super::Cause;
+
 /// What was asked for and done.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Enum, EnumIter, DeriveActiveEnum)]
 #[oai(rename_all = "snake_case")]
@@ -53,5 +55,5 @@ pub struct Actor {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Origin {
     pub actor: Actor,
-    pub request_id: Option<String>,
+    pub cause: Cause,
 }

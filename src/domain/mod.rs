@@ -7,6 +7,7 @@
 
 mod appointment;
 mod audit;
+mod cause;
 mod clock;
 mod connection;
 mod content;
@@ -23,6 +24,7 @@ pub use appointment::{
     Appointment, AppointmentStatus, Client, InvalidAppointment, MAX_APPOINTMENT_HOURS,
 };
 pub use audit::{Actor, ActorRole, AuditAction, Origin};
+pub use cause::Cause;
 pub use clock::{Clock, ManualClock, Reading, SystemClock, Timestamp};
 pub use connection::{
     Calendar, Connection, ConnectionStatus, DEFAULT_DESCRIPTION_TEMPLATE, DEFAULT_TITLE_TEMPLATE,

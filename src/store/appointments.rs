@@ -16,8 +16,8 @@ use super::patience::in_time;
 use super::sql::{Sql, lock_coaches};
 use super::{Job, Store, StoreError, erased};
 use crate::domain::{
-    Appointment, AppointmentId, AuditAction, CoachId, Connection, ConnectionId, ConnectionStatus,
-    Flags, JobStatus, Mapping, Origin, Priority, Timestamp,
+    Appointment, AppointmentId, AuditAction, Cause, CoachId, Connection, ConnectionId,
+    ConnectionStatus, Flags, JobStatus, Mapping, Origin, Priority, Timestamp,
 };
 use crate::failpoint::Step;
 use crate::plan::{Outcome, receive};
@@ -65,15 +65,17 @@ impl Store {
         &self,
         reported: &[Appointment],
         max_attempts: i32,
+        cause: &Cause,
         now: Timestamp,
     ) -> Result<Intake, StoreError> {
-        in_time(self.take_in(reported, max_attempts, now)).await
+        in_time(self.take_in(reported, max_attempts, cause, now)).await
     }
 
     async fn take_in(
         &self,
         reported: &[Appointment],
         max_attempts: i32,
+        cause: &Cause,
         now: Timestamp,
     ) -> Result<Intake, StoreError> {
         let tx = self.begin().await?;
@@ -106,6 +108,7 @@ impl Store {
             sync_id: None,
             max_attempts,
             now,
+            cause,
         };
         let (queued, connections) = queue_changed(&tx, &changed, order).await?;
         commit(tx, Step::Intake).await?;
@@ -150,6 +153,7 @@ impl Store {
             sync_id: None,
             max_attempts,
             now,
+            cause: &origin.cause,
         };
         let (queued, connections) = queue_changed(&tx, &[id], order).await?;
         erased::forget(&tx, Some(&[id])).await?;
@@ -299,7 +303,7 @@ async fn coaches_of(
 async fn queue_changed(
     db: &impl ConnectionTrait,
     changed: &[AppointmentId],
-    order: Order,
+    order: Order<'_>,
 ) -> Result<(u64, Vec<ConnectionId>), StoreError> {
     if changed.is_empty() {
         return Ok((0, Vec::new()));

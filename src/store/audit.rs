@@ -177,7 +177,7 @@ fn common(sql: Sql, entry: &Entry<'_>, now: Timestamp) -> Sql {
         .text(", ")
         .value(entry.details.to_string())
         .text(", ")
-        .value(entry.origin.request_id.clone())
+        .value(entry.origin.cause.request_id.clone())
         .text(", ")
 }
 

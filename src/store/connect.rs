@@ -89,6 +89,7 @@ impl Store {
             sync_id: None,
             max_attempts: new.max_attempts,
             now: new.now,
+            cause: &new.origin.cause,
         };
         full_sync(&tx, id, new.fresh_sync_id, order).await?;
         wake(&tx, &[id], new.now).await?;

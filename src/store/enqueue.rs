@@ -12,8 +12,8 @@ use super::open::commit;
 use super::sql::Sql;
 use super::{Store, StoreError, ended};
 use crate::domain::{
-    AppointmentId, AuditAction, ConnectionId, ConnectionStatus, Flags, Origin, Priority, SyncId,
-    Timestamp,
+    AppointmentId, AuditAction, Cause, ConnectionId, ConnectionStatus, Flags, Origin, Priority,
+    SyncId, Timestamp,
 };
 use crate::failpoint::Step;
 
@@ -32,12 +32,13 @@ pub(super) enum Pairs<'a> {
 
 /// How to queue them.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Order {
+pub(super) struct Order<'a> {
     pub(super) priority: Priority,
     pub(super) flags: Flags,
     pub(super) sync_id: Option<SyncId>,
     pub(super) max_attempts: i32,
     pub(super) now: Timestamp,
+    pub(super) cause: &'a Cause,
 }
 
 /// A sync that was asked for.
@@ -97,6 +98,7 @@ impl Store {
             sync_id: None,
             max_attempts,
             now,
+            cause: &origin.cause,
         };
         let queued = match appointment_id {
             Some(appointment_id) => {
@@ -134,7 +136,7 @@ pub(super) async fn full_sync(
     db: &impl ConnectionTrait,
     connection_id: ConnectionId,
     fresh_id: SyncId,
-    order: Order,
+    order: Order<'_>,
 ) -> Result<QueuedSync, StoreError> {
     let running = Sql::on(db)
         .text("SELECT id FROM calendar_sync_queue WHERE operation = 'full_sync' AND status = 'processing' AND connection_id = ")
@@ -206,12 +208,13 @@ pub(super) async fn full_sync(
 pub(super) async fn enqueue(
     db: &impl ConnectionTrait,
     pairs: Pairs<'_>,
-    order: Order,
+    order: Order<'_>,
 ) -> Result<u64, StoreError> {
     let sql = Sql::on(db)
         .text(
             "INSERT INTO calendar_sync_queue (id, connection_id, appointment_id, operation, status, \
-             priority, attempts, max_attempts, scheduled_for, created_at, forced, verify, sync_id) \
+             priority, attempts, max_attempts, scheduled_for, created_at, forced, verify, sync_id, \
+             request_id, traceparent) \
              SELECT ",
         )
         .new_id(order.now)
@@ -236,6 +239,10 @@ pub(super) async fn enqueue(
         .value(order.flags.verify)
         .text(", ")
         .value(order.sync_id)
+        .text(", ")
+        .value(order.cause.request_id.clone())
+        .text(", ")
+        .value(order.cause.traceparent.clone())
         .text(" FROM (");
     pairs
         .select(sql, order.now)
@@ -260,7 +267,9 @@ pub(super) async fn enqueue(
                  THEN excluded.priority ELSE calendar_sync_queue.priority END, \
                forced = (calendar_sync_queue.forced OR excluded.forced), \
                verify = (calendar_sync_queue.verify OR excluded.verify), \
-               sync_id = COALESCE(excluded.sync_id, calendar_sync_queue.sync_id)",
+               sync_id = COALESCE(excluded.sync_id, calendar_sync_queue.sync_id), \
+               request_id = COALESCE(excluded.request_id, calendar_sync_queue.request_id), \
+               traceparent = COALESCE(excluded.traceparent, calendar_sync_queue.traceparent)",
         )
         .execute(db)
         .await

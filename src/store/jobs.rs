@@ -18,7 +18,8 @@ use super::open::commit;
 use super::sql::Sql;
 use super::{Store, StoreError, enqueue};
 use crate::domain::{
-    AppointmentId, AuditAction, ConnectionId, Flags, JobId, JobStatus, Operation, Origin, Timestamp,
+    AppointmentId, AuditAction, Cause, ConnectionId, Flags, JobId, JobStatus, Operation, Origin,
+    Timestamp,
 };
 use crate::failpoint::Step;
 
@@ -40,6 +41,7 @@ pub struct Job {
     pub error_message: Option<String>,
     pub created_at: Timestamp,
     pub flags: Flags,
+    pub cause: Cause,
 }
 
 /// Connections whose failed jobs are replayed in one transaction.

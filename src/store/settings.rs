@@ -87,6 +87,7 @@ impl Store {
             sync_id: None,
             max_attempts,
             now,
+            cause: &origin.cause,
         };
         let mut queued = 0;
         if before.settings.include_client_details && !settings.include_client_details {

@@ -12,7 +12,7 @@ use super::sql::Sql;
 use super::webhooks::{News, data_of_connection, tell};
 use super::{Fence, Lease, Store, StoreError, claim, ended, erased, leases};
 use crate::domain::{
-    AppointmentId, CalendarEvent, CoachId, ConnectionId, FailureCode, Flags, JobId, LastSync,
+    AppointmentId, CalendarEvent, Cause, CoachId, ConnectionId, FailureCode, Flags, JobId, LastSync,
     Mapping, Priority, ProviderKind, ReauthReason, Timestamp, Wait, WebhookEvent,
 };
 use crate::failpoint::Step;
@@ -103,6 +103,7 @@ impl Store {
                 sync_id: None,
                 max_attempts: settled.max_attempts,
                 now,
+                cause: &Cause::NONE,
             };
             for settlement in &settled.settlements {
                 let pair = Pairs::One(connection_id, settlement.appointment_id);

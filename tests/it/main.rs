@@ -21,6 +21,7 @@ mod isolation;
 mod key_rotation;
 mod leaks;
 mod live_status;
+mod logs;
 mod migrations;
 mod model;
 mod outage;

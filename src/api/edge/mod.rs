@@ -30,6 +30,7 @@ pub(super) use self::request_id::RequestId;
 use super::idempotency::Repeated;
 use super::problem::{Code, Problem, problem_of};
 use super::{ApiState, BASE_PATH};
+use crate::domain::Cause;
 
 /// How long a request may take, its body's journey and its waiting for others included.
 const TIME_LIMIT: Duration = Duration::from_secs(30);
@@ -65,6 +66,10 @@ impl<E: Endpoint> Endpoint for Edge<E> {
         let is_api = headers::is_api(request.uri().path());
         request.set_data(self.state.clone());
         request.set_data(id.clone());
+        request.set_data(Cause {
+            request_id: Some(id.as_str().to_owned()),
+            traceparent: None,
+        });
 
         let mut response = match self.cors.preflight(&request) {
             Some(answer) => answer,
@@ -166,14 +171,29 @@ fn known(method: &Method) -> &str {
 
 fn log(method: &Method, route: &str, response: &Response, id: &RequestId, latency: Duration) {
     let operation = response.data::<OperationId>().map(|operation| operation.0);
-    tracing::info!(
-        request_id = id.as_str(),
-        method = known(method),
-        route,
-        operation = operation.unwrap_or("none"),
-        repeated = response.data::<Repeated>().is_some(),
-        status = response.status().as_u16(),
-        latency_ms = u64::try_from(latency.as_millis()).unwrap_or(u64::MAX),
-        "request answered"
-    );
+    /// One line, at the level of how much it matters.
+    macro_rules! answered {
+        ($level:ident) => {
+            tracing::$level!(
+                request_id = id.as_str(),
+                method = known(method),
+                route,
+                operation = operation.unwrap_or("none"),
+                repeated = response.data::<Repeated>().is_some(),
+                status = response.status().as_u16(),
+                latency_ms = u64::try_from(latency.as_millis()).unwrap_or(u64::MAX),
+                "request answered"
+            )
+        };
+    }
+    if is_watching(route) && response.status().is_success() {
+        answered!(debug);
+    } else {
+        answered!(info);
+    }
+}
+
+/// Asked every few seconds by machines that tell by themselves when the answer is bad.
+fn is_watching(route: &str) -> bool {
+    matches!(route, "/health/live" | "/health/ready" | "/metrics")
 }

@@ -49,7 +49,7 @@ impl From<AuditEvent> for AuditEventView {
             connection_id: event.connection_id,
             subject_id: event.subject_id,
             details: event.details,
-            request_id: event.origin.request_id,
+            request_id: event.origin.cause.request_id,
         }
     }
 }

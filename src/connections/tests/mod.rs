@@ -16,9 +16,9 @@ use url::Url;
 use super::*;
 use crate::config::Quota;
 use crate::domain::{
-    Actor, ActorRole, Appointment, AppointmentId, AppointmentStatus, Calendar, CalendarId, Client,
-    Clock, CoachId, ConnectionId, ConnectionStatus, CreateKey, Entropy, EventId, NodeId, Origin,
-    ProviderKind, SyncFailure, SyncId, SystemClock, SystemEntropy,
+    Actor, ActorRole, Appointment, AppointmentId, AppointmentStatus, Calendar, CalendarId, Cause,
+    Client, Clock, CoachId, ConnectionId, ConnectionStatus, CreateKey, Entropy, EventId, NodeId,
+    Origin, ProviderKind, SyncFailure, SyncId, SystemClock, SystemEntropy,
 };
 use crate::health::Metrics;
 use crate::housekeeper::HousekeeperHandle;
@@ -219,7 +219,7 @@ impl Stage {
                     subject: "tests".into(),
                     role: ActorRole::Service,
                 },
-                request_id: None,
+                cause: Cause::NONE,
             },
             fresh_id: id,
             fresh_sync_id: SyncId::generate(now, entropy),
@@ -275,7 +275,11 @@ impl Stage {
             revision: None,
             erased: false,
         };
-        let intake = self.context.store.report(&[appointment], 80, now).await;
+        let intake = self
+            .context
+            .store
+            .report(&[appointment], 80, &Cause::NONE, now)
+            .await;
         intake.expect("taken in").connections
     }
 

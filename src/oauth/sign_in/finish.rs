@@ -8,7 +8,7 @@ use url::Url;
 use super::state::{MAX_STATE_LENGTH, hash};
 use super::{Browser, ConnectFlow, SignInProvider};
 use crate::domain::{
-    Actor, ActorRole, Calendar, CoachId, ConnectionId, Origin, SyncFailure, SyncId, Timestamp,
+    Actor, ActorRole, Calendar, Cause, CoachId, ConnectionId, Origin, SyncFailure, SyncId, Timestamp,
 };
 use crate::oauth::{CallbackError, ExchangeFailure, Grant, ReturnAddress};
 use crate::provider::{Access, Account, Budget};
@@ -113,7 +113,7 @@ impl ConnectFlow {
         &self,
         callback: Callback,
         browser: Option<Browser>,
-        request_id: Option<String>,
+        cause: Cause,
     ) -> Finished {
         let sign_in = match self.believed(callback.state.as_deref(), browser).await {
             Ok(sign_in) => sign_in,
@@ -129,7 +129,7 @@ impl ConnectFlow {
         let back = ReturnAddress::parse(&sign_in.return_to, &self.origins)
             .unwrap_or_else(|_| self.frontend.clone());
         let (provider, coach_id) = (sign_in.provider, sign_in.coach_id);
-        match self.connect(sign_in, callback, request_id).await {
+        match self.connect(sign_in, callback, cause).await {
             Ok(connection_id) => Finished {
                 location: back.connected(provider, connection_id),
                 outcome: Ok(Connected {
@@ -186,7 +186,7 @@ impl ConnectFlow {
         &self,
         sign_in: SignIn,
         callback: Callback,
-        request_id: Option<String>,
+        cause: Cause,
     ) -> Result<ConnectionId, Failure> {
         if sign_in.expires_at <= self.clock.now() {
             return Err(Failure::Told(CallbackError::ExpiredState));
@@ -218,7 +218,7 @@ impl ConnectFlow {
         let (grant, account, calendar) = asked.map_err(|_| Failure::TooSlow)??;
         let origin = Origin {
             actor: who_asked(&sign_in),
-            request_id,
+            cause,
         };
         self.settle(&sign_in, grant, account, calendar, origin)
             .await

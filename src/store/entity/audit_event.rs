@@ -3,7 +3,7 @@
 use sea_orm::entity::prelude::*;
 
 use crate::domain::{
-    Actor, ActorRole, AuditAction, AuditEventId, CoachId, ConnectionId, Origin, Timestamp,
+    Actor, ActorRole, AuditAction, AuditEventId, Cause, CoachId, ConnectionId, Origin, Timestamp,
 };
 use crate::store::{AuditEvent, StoreError};
 
@@ -43,7 +43,10 @@ impl TryFrom<Model> for AuditEvent {
                     subject: row.actor,
                     role: row.role,
                 },
-                request_id: row.request_id,
+                cause: Cause {
+                    request_id: row.request_id,
+                    traceparent: None,
+                },
             },
             action: row.action,
             coach_id: row.coach_id,

@@ -3,7 +3,7 @@
 use sea_orm::entity::prelude::*;
 
 use crate::domain::{
-    AppointmentId, ConnectionId, Flags, JobId, JobStatus, Operation, SyncId, Timestamp,
+    AppointmentId, Cause, ConnectionId, Flags, JobId, JobStatus, Operation, SyncId, Timestamp,
 };
 use crate::store::Job;
 
@@ -28,6 +28,8 @@ pub struct Model {
     pub forced: bool,
     pub verify: bool,
     pub sync_id: Option<SyncId>,
+    pub request_id: Option<String>,
+    pub traceparent: Option<String>,
 }
 
 #[derive(Copy, Clone, Debug, EnumIter, DeriveRelation)]
@@ -55,6 +57,10 @@ impl From<Model> for Job {
             flags: Flags {
                 forced: row.forced,
                 verify: row.verify,
+            },
+            cause: Cause {
+                request_id: row.request_id,
+                traceparent: row.traceparent,
             },
         }
     }

@@ -8,6 +8,7 @@ use std::time::Duration;
 use calendar_integration::domain::CoachId;
 use calendar_integration::security::api_token::{Caller, Role};
 use rustix::process::{Pid, Resource, Rlimit, Signal, getrlimit, kill_process, prlimit};
+use serde_json::Value;
 use tokio::sync::oneshot;
 use url::Url;
 use uuid::Uuid;
@@ -20,8 +21,10 @@ pub(crate) struct RealDaemon {
     child: Child,
     url: Url,
     /// What it wrote to standard error so far.
-    said: Arc<Mutex<String>>,
+    said: Said,
 }
+
+type Said = Arc<Mutex<String>>;
 
 impl RealDaemon {
     /// A process with the settings of `like`, and some changed. `before` are words for the shell that
@@ -42,7 +45,7 @@ impl RealDaemon {
                 .stdout(Stdio::null())
                 .stderr(Stdio::piped());
             let mut child = command.spawn().expect("it starts");
-            let said = Arc::default();
+            let said = Said::default();
             let address = served_address(child.stderr.take().expect("piped"), Arc::clone(&said));
             // Dropped, and so reaped, if the process ended without having served.
             let ended = Self {
@@ -118,6 +121,13 @@ impl RealDaemon {
         self.child.try_wait().expect("ours").is_none()
     }
 
+    /// What it logged so far, line by line.
+    pub(crate) fn log(&self) -> Vec<Value> {
+        let said = self.said.lock().unwrap_or_else(PoisonError::into_inner);
+        let lines = said.lines().map(serde_json::from_str);
+        lines.filter_map(Result::ok).collect()
+    }
+
     /// Bytes of memory it has in use.
     pub(crate) fn memory(&self) -> u64 {
         let path = format!("/proc/{}/status", self.child.id());
@@ -161,7 +171,7 @@ impl Drop for RealDaemon {
 }
 
 /// The address in the line that says so; an error if the process ends without. All it says is kept.
-fn served_address(log: ChildStderr, said: Arc<Mutex<String>>) -> oneshot::Receiver<String> {
+fn served_address(log: ChildStderr, said: Said) -> oneshot::Receiver<String> {
     let (say, address) = oneshot::channel();
     let mut say = Some(say);
     // Reads to the end, so that the process can always write.
@@ -175,7 +185,7 @@ fn served_address(log: ChildStderr, said: Arc<Mutex<String>>) -> oneshot::Receiv
             if say.is_none() {
                 continue;
             }
-            let line: serde_json::Value = serde_json::from_str(&line).unwrap_or_default();
+            let line: Value = serde_json::from_str(&line).unwrap_or_default();
             if let Some(address) = line["address"].as_str()
                 && let Some(say) = say.take()
             {
