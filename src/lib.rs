@@ -48,6 +48,7 @@
 //! - [`simulator`]: Google and Microsoft as strict servers in memory, with faults and a ledger
 //! - [`store`]: everything durable, and the only place that names sea-orm
 //! - [`telemetry`]: how the logs are written
+//! - [`traces`]: the way of a change, for collectors
 //! - [`token_rotation`]: stored tokens under a new key, while serving
 //! - [`webhooks`]: telling the platform what happens
 
@@ -80,4 +81,5 @@ pub mod simulator;
 pub mod store;
 pub mod telemetry;
 pub mod token_rotation;
+pub mod traces;
 pub mod webhooks;

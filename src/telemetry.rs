@@ -48,6 +48,7 @@ mod tests {
             init(&TelemetryConfig {
                 format,
                 filter: "error".to_owned(),
+                collector: None,
             });
         }
     }

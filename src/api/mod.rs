@@ -47,6 +47,7 @@ use crate::domain::{Clock, Entropy};
 use crate::oauth::ConnectFlow;
 use crate::security::api_token::Verifier;
 use crate::store::Store;
+use crate::traces::Traces;
 use crate::webhooks::Registrations;
 
 /// Under which everything but health, metrics, documents and pages lies.
@@ -62,6 +63,7 @@ pub struct ApiState {
     pub waker: Arc<dyn Waker>,
     pub live: Arc<dyn LiveConnections>,
     pub health: Arc<dyn Health>,
+    pub traces: Traces,
     pub clock: Arc<dyn Clock>,
     pub entropy: Arc<dyn Entropy>,
     pub changes: Changes,

@@ -92,8 +92,12 @@ pub static GROUPS: [Group; 8] = [
         ],
     },
     Group {
-        title: "Logs",
-        settings: &[&telemetry::LOG_FORMAT, &telemetry::RUST_LOG],
+        title: "Logs and traces",
+        settings: &[
+            &telemetry::LOG_FORMAT,
+            &telemetry::RUST_LOG,
+            &telemetry::OTEL_EXPORTER_OTLP_ENDPOINT,
+        ],
     },
 ];
 

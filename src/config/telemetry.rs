@@ -1,7 +1,9 @@
-//! What is logged, and in which form.
+//! What is logged, in which form, and where traces go.
 
 use tracing_subscriber::EnvFilter;
+use url::Url;
 
+use super::address;
 use super::reader::{Reader, Section};
 use super::setting::{Allowed, Preset, Setting};
 
@@ -23,11 +25,23 @@ pub(super) static RUST_LOG: Setting = Setting {
     secret: false,
 };
 
+/// The name is that of the OpenTelemetry specification; what else it defines (headers, sampler, resource
+/// attributes) is read from the environment by the SDK.
+pub(super) static OTEL_EXPORTER_OTLP_ENDPOINT: Setting = Setting {
+    name: "OTEL_EXPORTER_OTLP_ENDPOINT",
+    default: Preset::Unset("no traces"),
+    meaning: "OTLP collector (http/protobuf) that traces are sent to, below /v1/traces",
+    allowed: Allowed::Words(address::WEB_BASE),
+    secret: false,
+};
+
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct TelemetryConfig {
     pub format: LogFormat,
     /// Directives that are known to parse.
     pub filter: String,
+    /// `None`: no traces are made.
+    pub collector: Option<Url>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -46,9 +60,14 @@ impl Section for TelemetryConfig {
         let filter = reader.parse(&RUST_LOG, |text| {
             EnvFilter::try_new(text).ok().map(|_| text.to_owned())
         });
+        let collector = reader.parse(&OTEL_EXPORTER_OTLP_ENDPOINT, address::web_base);
+        if reader.refused(&OTEL_EXPORTER_OTLP_ENDPOINT) {
+            return None;
+        }
         Some(Self {
             format: format?,
             filter: filter?,
+            collector,
         })
     }
 }

@@ -1,40 +1,24 @@
 //! What became of a job, told to people: one log line, with the request that asked for it.
 
-use crate::domain::FailureCode;
+use super::traced::Traced;
 use crate::store::{Job, JobEnd};
 
 /// Told once the round is recorded, for only then is it true.
 pub(super) struct Account {
     job: Job,
-    told: Told,
-}
-
-enum Told {
-    /// The calendar shows it now.
-    Arrived,
-    /// There was nothing to change: a full sync has thousands of these.
-    Nothing,
-    /// Tried again, and an attempt is counted.
-    Failed((FailureCode, String)),
-    /// Nobody's fault: a limit, an outage of the provider, a move between calendars.
-    PutOff(Option<FailureCode>),
-    GivenUp((FailureCode, String)),
+    end: JobEnd,
+    sent: bool,
+    traced: Traced,
 }
 
 impl Account {
-    pub(super) fn new(job: Job, sent: bool, end: &JobEnd) -> Self {
-        let told = match end {
-            JobEnd::Completed if sent => Told::Arrived,
-            JobEnd::Completed => Told::Nothing,
-            JobEnd::Again {
-                counted: true,
-                error: Some(error),
-                ..
-            } => Told::Failed(error.clone()),
-            JobEnd::Again { error, .. } => Told::PutOff(error.as_ref().map(|(code, _)| *code)),
-            JobEnd::Failed { error } => Told::GivenUp(error.clone()),
-        };
-        Self { job, told }
+    pub(super) fn new(job: Job, end: JobEnd, sent: bool, traced: Traced) -> Self {
+        Self {
+            job,
+            end,
+            sent,
+            traced,
+        }
     }
 
     pub(super) fn tell(self) {
@@ -54,10 +38,15 @@ impl Account {
             };
         }
         let job = &self.job;
-        match &self.told {
-            Told::Arrived => tell!(info, job, "the calendar shows the change"),
-            Told::Nothing => tell!(debug, job, "there was nothing to change"),
-            Told::Failed((code, error)) => {
+        match &self.end {
+            JobEnd::Completed if self.sent => tell!(info, job, "the calendar shows the change"),
+            // A full sync has thousands of these.
+            JobEnd::Completed => tell!(debug, job, "there was nothing to change"),
+            JobEnd::Again {
+                counted: true,
+                error: Some((code, error)),
+                ..
+            } => {
                 tell!(
                     info,
                     job,
@@ -66,11 +55,14 @@ impl Account {
                     "an attempt failed; it is tried again"
                 );
             }
-            Told::PutOff(code) => {
-                let code = code.map(FailureCode::as_str);
+            // Nobody's fault: a limit, an outage of the provider, a move between calendars.
+            JobEnd::Again { error, .. } => {
+                let code = error.as_ref().map(|(code, _)| code.as_str());
                 tell!(debug, job, code, "put off");
             }
-            Told::GivenUp((code, error)) => {
+            JobEnd::Failed {
+                error: (code, error),
+            } => {
                 tell!(
                     warn,
                     job,
@@ -80,5 +72,6 @@ impl Account {
                 );
             }
         }
+        self.traced.settled(&self.end);
     }
 }

@@ -14,6 +14,7 @@ use crate::nodes::Nodes;
 use crate::plan::{Backoff, RestartPolicy};
 use crate::security::KeyRing;
 use crate::store::{Store, StoreError};
+use crate::traces::Traces;
 
 /// How long an idle worker lives on: longer than its limiter takes to refill, which it takes along.
 const IDLE_AFTER: Duration = Duration::from_secs(300);
@@ -41,6 +42,7 @@ pub struct WorkerContext {
     /// How long what was told to webhooks is kept.
     pub webhook_retention: Duration,
     pub metrics: Metrics,
+    pub traces: Traces,
     pub nodes: Nodes,
     /// Who watches, on this node.
     pub changes: Changes,
@@ -78,6 +80,7 @@ impl WorkerContext {
             audit_retention: AUDIT_RETENTION,
             webhook_retention: WEBHOOK_RETENTION,
             metrics,
+            traces: Traces::off(),
             nodes,
             changes: Changes::default(),
             leases: LeaseWatch::default(),

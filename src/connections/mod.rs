@@ -30,6 +30,7 @@ mod supervisor;
 #[cfg(test)]
 mod tests;
 mod token;
+mod traced;
 mod worker;
 
 pub use call::{TestReport, Unreachable};

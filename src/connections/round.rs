@@ -14,6 +14,7 @@ use super::planned::{Planned, planned_row};
 use super::ready::Opened;
 use super::services::Service;
 use super::token::TokenKeeper;
+use super::traced::Traced;
 use crate::domain::{
     ConnectionId, FailureCode, Mapping, ProviderKind, SyncFailure, Timestamp, Wait, WaitReason,
 };
@@ -86,6 +87,10 @@ impl Hands {
                 .started(provider, &row.claimed.job, context.clock.now());
         }
 
+        let traced: Vec<Traced> = planned
+            .iter()
+            .map(|row| Traced::begin(context, provider, row))
+            .collect();
         let calls: Vec<Change> = planned
             .iter()
             .filter_map(|row| row.change.clone())
@@ -101,13 +106,17 @@ impl Hands {
         let mut accounts = Vec::with_capacity(planned.len());
         let settlements: Vec<Settlement> = planned
             .into_iter()
-            .map(|row| {
+            .zip(traced)
+            .map(|(row, mut traced)| {
                 let job = row.claimed.job.clone();
                 let sent = row.change.is_some();
                 let answer = row
                     .change
                     .is_some()
                     .then(|| answers.next().unwrap_or_else(unanswered));
+                if let Some(answer) = &answer {
+                    traced.called(answer);
+                }
                 let asked = Asked {
                     claimed: row.claimed,
                     plan: row.plan,
@@ -115,7 +124,8 @@ impl Hands {
                 };
                 let settlement = settlement(asked, answer, context, &self.breaker, now, &mut tally);
                 ends.push(health::Settled::new(&job, sent, &settlement.end));
-                accounts.push(Account::new(job, sent, &settlement.end));
+                let end = settlement.end.clone();
+                accounts.push(Account::new(job, end, sent, traced));
                 settlement
             })
             .collect();

@@ -41,6 +41,7 @@ use crate::security::api_token::Verifier;
 use crate::server;
 use crate::shared_time;
 use crate::store::{Store, StoreError};
+use crate::traces::Traces;
 use crate::webhooks::{DelivererHandle, Guard, Lookup, Registrations, Sender, SystemLookup};
 
 /// What a daemon takes from its surroundings.
@@ -72,6 +73,8 @@ pub enum StartError {
     Store(#[from] StoreError),
     #[error("the HTTP client cannot be set up")]
     HttpClient(#[from] reqwest::Error),
+    #[error("traces cannot be sent: {0}")]
+    Traces(#[from] opentelemetry_otlp::ExporterBuildError),
     #[error("the actor tree did not start: {0}")]
     Actors(#[from] ractor::SpawnErr),
     #[error("BIND_ADDRESS {address} cannot be listened on: {source}")]
@@ -120,7 +123,12 @@ impl Daemon {
         let http = http::client_within(call_timeout)?;
         let guard = Guard::new(config.webhooks.allow_private_addresses, lookup);
         let sender = Sender::new(guard.clone())?;
-        let context = Arc::new(worker_context(&config, store, &http, &clock, &entropy));
+        let mut context = worker_context(&config, store, &http, &clock, &entropy);
+        if let Some(collector) = &config.telemetry.collector {
+            let (http, clock, entropy) = (http.clone(), clock.clone(), entropy.clone());
+            context.traces = Traces::start(collector, http, context.node, clock, entropy)?;
+        }
+        let context = Arc::new(context);
         for provider in context.services.keys().copied() {
             // Who waited for this provider to be configured.
             let (why, now) = (WaitReason::NotConfigured, clock.now());
@@ -224,6 +232,7 @@ impl Daemon {
             tracing::debug!(error = %error, "other nodes were not told");
         }
         context.store.clone().close().await;
+        context.traces.flush(left()).await;
         tracing::info!("stopped");
     }
 }
@@ -308,6 +317,7 @@ fn api_state(config: Config, ports: &Ports, http: reqwest::Client, guard: Guard)
         waker: Arc::new(ports.clone()),
         live: Arc::new(ports.clone()),
         health: Arc::new(ports.clone()),
+        traces: context.traces.clone(),
         clock: context.clock.clone(),
         entropy: context.entropy.clone(),
         changes: context.changes.clone(),

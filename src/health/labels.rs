@@ -5,7 +5,6 @@ use prometheus_client::encoding::EncodeLabelSet;
 use crate::domain::{
     ConnectionStatus, DisabledReason, JobStatus, ProviderKind, SyncFailure, Timestamp, WaitReason,
 };
-use crate::provider::Change;
 use crate::store::{DeliveryEnd, JobEnd};
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
@@ -207,15 +206,6 @@ pub(super) fn refresh_outcome(failure: Option<&SyncFailure>) -> &'static str {
             | SyncFailure::Operator { .. }
             | SyncFailure::Permanent { .. },
         ) => "failed",
-    }
-}
-
-pub(super) fn operation(change: &Change) -> &'static str {
-    match change {
-        Change::Create { .. } => "create",
-        Change::Update { .. } => "update",
-        Change::Verify { .. } => "verify",
-        Change::Delete { .. } => "delete",
     }
 }
 

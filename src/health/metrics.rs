@@ -306,7 +306,7 @@ impl Metrics {
                 Ok(_) => labels::OK,
                 Err(failure) => failure.code().as_str(),
             };
-            let labels = labels::call(provider, labels::operation(change), outcome);
+            let labels = labels::call(provider, change.operation(), outcome);
             self.inner.changes.get_or_create(&labels).inc();
         }
     }

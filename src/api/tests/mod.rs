@@ -38,6 +38,7 @@ use crate::security::api_token::{Caller, Realm, Role, Signer, Trust, Verifier};
 use crate::security::{KeyRing, generate_key_line};
 use crate::simulator::{Simulator, SimulatorConfig};
 use crate::store::Store;
+use crate::traces::Traces;
 use crate::webhooks::{Guard, Registrations, SystemLookup};
 
 const SECRET: &str = "0123456789abcdef0123456789abcdef";
@@ -119,6 +120,7 @@ impl Bench {
             waker: fakes.clone(),
             live: fakes.clone(),
             health: Arc::new(HealthFake),
+            traces: Traces::off(),
             clock: clock.clone(),
             entropy,
             changes: Changes::default(),

@@ -5,6 +5,7 @@
 mod api;
 mod calendar;
 mod cluster;
+mod collector;
 mod daemon;
 mod database;
 mod deaf;
@@ -18,6 +19,7 @@ mod stream;
 pub(crate) use api::{Api, Reply};
 pub(crate) use calendar::COACH_EMAIL;
 pub(crate) use cluster::Cluster;
+pub(crate) use collector::{Collector, Seen};
 pub(crate) use daemon::{JWT_SECRET, Node, PUBLIC_URL, Setup, TestDaemon, settings};
 pub(crate) use database::{TestDatabase, is_postgres, needs_postgres, needs_sqlite};
 pub(crate) use deaf::DeafProxy;
