@@ -49,6 +49,7 @@
 //! - [`store`]: everything durable, and the only place that names sea-orm
 //! - [`telemetry`]: how the logs are written
 //! - [`traces`]: the way of a change, for collectors
+//! - `watchdog`: who has work and does not get on with it
 //! - [`token_rotation`]: stored tokens under a new key, while serving
 //! - [`webhooks`]: telling the platform what happens
 
@@ -82,4 +83,5 @@ pub mod store;
 pub mod telemetry;
 pub mod token_rotation;
 pub mod traces;
+mod watchdog;
 pub mod webhooks;

@@ -5,6 +5,7 @@ use std::process::ExitCode;
 use anyhow::Context;
 
 use super::ServeArgs;
+use super::service_manager;
 use super::signals::Signals;
 use crate::config::{Config, Section};
 use crate::daemon::{Daemon, Surroundings};
@@ -20,10 +21,13 @@ pub(super) async fn run(args: ServeArgs) -> anyhow::Result<ExitCode> {
         version = env!("CARGO_PKG_VERSION"),
         "serving"
     );
+    service_manager::ready();
     let failed = tokio::select! {
         () = signals.next() => false,
         () = daemon.failed() => true,
+        never = service_manager::feed_watchdog(&daemon) => match never {},
     };
+    service_manager::stopping();
     tracing::info!("stopping: rounds under way finish; a second signal ends at once");
     tokio::select! {
         () = daemon.shutdown() => {}

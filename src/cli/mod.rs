@@ -3,6 +3,7 @@
 //! Owns what is typed and printed; each command's work lies in the module it calls. Exit codes: 0
 //! done, 1 failed, 2 wrong flags or settings.
 
+mod backup;
 mod daemon;
 mod demo;
 mod doctor;
@@ -10,6 +11,7 @@ mod keys;
 mod migrate;
 mod rotate;
 mod serve;
+mod service_manager;
 mod signals;
 mod simulator;
 mod token;
@@ -18,6 +20,7 @@ use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 
+pub use backup::BackupArgs;
 pub use demo::DemoArgs;
 pub use serve::ServeArgs;
 pub use simulator::SimulatorArgs;
@@ -72,6 +75,16 @@ pub enum Command {
     /// The metrics themselves are at /metrics of a running daemon, for the role admin.
     #[command(subcommand)]
     Observability(ObservabilityCommand),
+    /// Copy a SQLite database while the daemon serves
+    ///
+    /// The copy is whole and for its owner alone. To restore: stop the daemon, remove the database file with
+    /// its -wal and -shm, put the copy in its place, start. A PostgreSQL has its own means (pg_dump).
+    Backup(BackupArgs),
+    /// Print a systemd unit for this program, where it lies now
+    ///
+    /// Type=notify: ready when the API serves, fed as a watchdog while nobody is stuck. Hardened; the first
+    /// lines say where it looks for keys and settings.
+    SystemdUnit,
     /// Make and change the keys that stored tokens are encrypted with
     #[command(subcommand)]
     Keys(KeysCommand),
@@ -140,6 +153,8 @@ pub async fn run(command: Command) -> anyhow::Result<ExitCode> {
         Command::Observability(ObservabilityCommand::Alerts) => {
             print_document(observability::ALERTS)
         }
+        Command::Backup(args) => backup::run(args).await,
+        Command::SystemdUnit => service_manager::print_unit(),
         Command::Keys(KeysCommand::Generate { id }) => keys::generate(id),
         Command::Keys(KeysCommand::Rotate) => rotate::run().await,
         Command::Token(args) => token::run(&args),
@@ -189,6 +204,8 @@ mod tests {
             "openapi",
             "observability dashboard",
             "observability alerts",
+            "backup copy.db",
+            "systemd-unit",
             "keys generate",
             "keys rotate",
             "token --role admin",
@@ -207,6 +224,7 @@ mod tests {
             "token --role admin --ttl 1d",
             "migrate sideways",
             "observability",
+            "backup",
             "serve --no-such-setting 1",
         ] {
             assert_eq!(

@@ -1,21 +1,25 @@
 //! What runs beside the actors: keeping the leases, and talking with the other nodes.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use tokio_util::sync::{CancellationToken, DropGuard};
 use tokio_util::task::TaskTracker;
 
+use super::ports::Ports;
 use crate::connections::{WorkerContext, keep_leases};
 use crate::nodes;
 use crate::queue::PollerHandle;
 use crate::shared_time;
 use crate::store::StoreError;
+use crate::watchdog;
 
 /// Ends with this, also where a start fails half-way.
 #[derive(Debug)]
 pub(super) struct Background {
     tasks: TaskTracker,
     stop: DropGuard,
+    stopped: CancellationToken,
 }
 
 impl Background {
@@ -42,8 +46,21 @@ impl Background {
         tasks.close();
         Ok(Self {
             tasks,
+            stopped: stop.clone(),
             stop: stop.drop_guard(),
         })
+    }
+
+    /// Watches the actors, once there are any.
+    pub(super) fn watch(&self, ports: &Ports, poll_interval: Duration) {
+        self.tasks.spawn(watchdog::watch(
+            ports.watchdog.clone(),
+            ports.context.clock.clone(),
+            ports.poller.clone(),
+            ports.connections.clone(),
+            poll_interval,
+            self.stopped.clone(),
+        ));
     }
 
     pub(super) async fn stop(self) {

@@ -32,6 +32,7 @@ fn readiness(ports: &Ports, database: ReadyPart) -> Readiness {
             "running",
             "the connections actor is not running; it is being restarted",
         ),
+        progress(ports),
         wakeups(ports),
     ];
     let now = ports.context.clock.now();
@@ -93,6 +94,13 @@ fn poller(ports: &Ports) -> ReadyPart {
     match seen.last_error {
         Some(error) => part("queue_poller", false, "", &error),
         None => part("queue_poller", true, "running", ""),
+    }
+}
+
+fn progress(ports: &Ports) -> ReadyPart {
+    match ports.watchdog.trouble() {
+        Some(trouble) => part("progress", false, "", &trouble),
+        None => part("progress", true, "nobody is stuck", ""),
     }
 }
 

@@ -42,6 +42,7 @@ use crate::server;
 use crate::shared_time;
 use crate::store::{Store, StoreError};
 use crate::traces::Traces;
+use crate::watchdog::WatchdogHandle;
 use crate::webhooks::{DelivererHandle, Guard, Lookup, Registrations, Sender, SystemLookup};
 
 /// What a daemon takes from its surroundings.
@@ -149,6 +150,7 @@ impl Daemon {
             // The other half of the connections is for those who ask and go.
             streams: StatusStreams::new(limits.connections / 2, stop_server.clone()),
             ping: Arc::default(),
+            watchdog: WatchdogHandle::default(),
             context,
         };
         let failed = CancellationToken::new();
@@ -163,6 +165,8 @@ impl Daemon {
             failed: failed.clone(),
         })
         .await?;
+
+        background.watch(&ports, config.sync.poll_interval);
 
         let deadline = config.shutdown_deadline;
         let service = api::service(api_state(config, &ports, http, guard), dashboard::routes());
@@ -193,6 +197,11 @@ impl Daemon {
     /// Where HTTP listens, as an address for clients on this machine.
     pub fn url(&self) -> Url {
         Url::parse(&format!("http://{}", self.address)).expect("a socket address makes a URL")
+    }
+
+    /// Whether nobody is stuck, as far as the watchdog has seen lately.
+    pub fn is_getting_on(&self) -> bool {
+        self.ports.watchdog.is_content(&*self.ports.context.clock)
     }
 
     /// Resolves if the actor tree cannot be kept alive.

@@ -19,6 +19,7 @@ use crate::connections::{self, ConnectionsHandle, WorkerContext};
 use crate::domain::{Calendar, CalendarId, CoachId, ConnectionId, SyncFailure, Timestamp};
 use crate::housekeeper::HousekeeperHandle;
 use crate::queue::PollerHandle;
+use crate::watchdog::WatchdogHandle;
 use crate::webhooks::DelivererHandle;
 
 /// The running parts, as the API sees them.
@@ -34,6 +35,7 @@ pub(super) struct Ports {
     pub(super) streams: StatusStreams,
     /// Whether the database answers.
     pub(super) ping: Arc<SharedAnswer<ReadyPart>>,
+    pub(super) watchdog: WatchdogHandle,
 }
 
 impl Waker for Ports {

@@ -3,6 +3,9 @@
 //! Looks at everything the daemon depends on and says of each part how it stands and, if it does not
 //! stand well, what to change. Changes nothing itself.
 
+mod clock;
+mod disk;
+mod grants;
 mod providers;
 mod stored;
 

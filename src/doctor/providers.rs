@@ -1,7 +1,7 @@
 //! The providers' client credentials, tried with a token request that cannot succeed: what it is
 //! refused *for* tells whether the client was known.
 
-use super::{Finding, Verdict, redirect};
+use super::{Finding, Verdict, clock, redirect};
 use crate::config::{GoogleConfig, HttpConfig, MicrosoftConfig};
 use crate::domain::{SyncFailure, SystemClock};
 use crate::oauth::{OAuthClient, OAuthEndpoints};
@@ -17,6 +17,7 @@ pub(super) async fn google(web: &HttpConfig, config: Option<&GoogleConfig>) -> V
     let Ok(http) = http::client() else {
         return vec![no_client()];
     };
+    let clock = clock::of_provider("Google", &http, &google.token_url).await;
     let client = OAuthClient::google(
         http,
         google.client_id.clone(),
@@ -28,7 +29,7 @@ pub(super) async fn google(web: &HttpConfig, config: Option<&GoogleConfig>) -> V
             revoke: None,
         },
     );
-    vec![
+    let findings = [
         redirect("Google", &google.redirect_uri, web),
         credentials(
             "Google",
@@ -36,7 +37,8 @@ pub(super) async fn google(web: &HttpConfig, config: Option<&GoogleConfig>) -> V
             "the Google Cloud console, under Credentials",
         )
         .await,
-    ]
+    ];
+    findings.into_iter().chain(clock).collect()
 }
 
 pub(super) async fn microsoft(web: &HttpConfig, config: Option<&MicrosoftConfig>) -> Vec<Finding> {
@@ -49,6 +51,7 @@ pub(super) async fn microsoft(web: &HttpConfig, config: Option<&MicrosoftConfig>
     let Ok(http) = http::client() else {
         return vec![no_client()];
     };
+    let clock = clock::of_provider("Outlook", &http, &microsoft.login_url).await;
     let client = OAuthClient::microsoft(
         http,
         microsoft.client_id.clone(),
@@ -57,7 +60,7 @@ pub(super) async fn microsoft(web: &HttpConfig, config: Option<&MicrosoftConfig>
         &microsoft.login_url,
         &microsoft.tenant,
     );
-    vec![
+    let findings = [
         redirect("Outlook", &microsoft.redirect_uri, web),
         credentials(
             "Outlook",
@@ -65,7 +68,8 @@ pub(super) async fn microsoft(web: &HttpConfig, config: Option<&MicrosoftConfig>
             "the Azure portal, under App registrations",
         )
         .await,
-    ]
+    ];
+    findings.into_iter().chain(clock).collect()
 }
 
 async fn credentials(provider: &str, client: &OAuthClient, place: &str) -> Finding {

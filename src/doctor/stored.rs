@@ -1,27 +1,41 @@
-//! The database, its schema and the keys its rows need.
+//! The database: its disk, clock and schema, the keys its rows need, and what its history tells.
 
 use std::collections::BTreeMap;
 
-use super::{Finding, Verdict};
+use super::{Finding, Verdict, clock, disk, grants};
 use crate::config::DatabaseConfig;
+use crate::domain::SystemClock;
 use crate::security::{KeyRing, Sealed, places};
 use crate::store::{Store, StoreError};
 
 const PAGE: u64 = 500;
 
 pub(super) async fn examine(database: &DatabaseConfig, keys: Option<&KeyRing>) -> Vec<Finding> {
+    let disk = Store::file_of(&database.url).and_then(|file| disk::examine(&file));
     if Store::is_yet_to_be_made(&database.url) {
         let detail = "the SQLite file is not there yet; `serve` makes it when it starts";
-        return vec![Finding::good("database", detail)];
+        return [Finding::good("database", detail)]
+            .into_iter()
+            .chain(disk)
+            .collect();
     }
     let store = match Store::open_beside(&database.url).await {
         Ok(store) => store,
         Err(error) => return vec![unreachable(&error)],
     };
     let mut findings = vec![Finding::good("database", "answers")];
+    findings.extend(disk);
+    findings.extend(clock::of_database(&store).await);
     match store.schema().await {
+        Ok(schema) if !schema.unknown.is_empty() => findings.push(Finding::new(
+            Verdict::Bad,
+            "schema",
+            format!("a newer version has made {}", schema.unknown.join(", ")),
+            "start the version that made it, or restore a backup from before",
+        )),
         Ok(schema) if schema.pending.is_empty() => {
             findings.push(Finding::good("schema", "up to date"));
+            findings.extend(grants::examine(&store, SystemClock::shared().now()).await);
             if let Some(keys) = keys {
                 findings.push(stored_tokens(&store, keys).await);
             }

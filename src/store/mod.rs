@@ -22,6 +22,7 @@
 
 mod appointments;
 mod audit;
+mod backup;
 mod checkpoint;
 mod claim;
 mod connect;
@@ -31,6 +32,7 @@ mod enqueue;
 pub(crate) mod entity;
 mod erased;
 mod error;
+mod grants;
 mod handover;
 mod housekeeping;
 mod idempotency;
@@ -58,12 +60,14 @@ mod webhooks;
 
 pub use appointments::{AppointmentPage, EventStatus, Intake, PageRequest};
 pub use audit::{AuditEvent, AuditFilter, AuditPage};
+pub use backup::BackupError;
 pub use claim::{Claim, ClaimRequest, Claimed, NoClaim};
 pub use connect::NewConnection;
 pub use connections::ConnectionView;
 pub use ended::Ended;
 pub use enqueue::{QueuedSync, SyncRefusal};
 pub use error::StoreError;
+pub use grants::GrantHistory;
 pub use idempotency::{ANSWER_KEPT, About, KEY_HELD, KeptAnswer, KeyedRequest, KnownKey};
 pub use jobs::{Job, JobFilter, JobPage};
 pub use lateness::Lateness;

@@ -82,6 +82,8 @@ pub struct Store {
 pub struct SchemaStatus {
     pub applied: Vec<String>,
     pub pending: Vec<String>,
+    /// Applied by a newer version of this program.
+    pub unknown: Vec<String>,
 }
 
 impl Store {
@@ -104,6 +106,11 @@ impl Store {
     /// Whether the URL names a SQLite file that is not there yet. Opening it would make it.
     pub fn is_yet_to_be_made(url: &SecretString) -> bool {
         sqlite_file(url).is_some_and(|path| !path.exists())
+    }
+
+    /// The file of a SQLite URL, whether it is there or not.
+    pub fn file_of(url: &SecretString) -> Option<PathBuf> {
+        sqlite_file(url)
     }
 
     /// Opens the database beside a daemon that may be using it.
@@ -186,11 +193,18 @@ impl Store {
             Ok(rows) => rows.into_iter().map(|row| row.version).collect(),
             Err(_) => Vec::new(),
         };
-        let pending = known_steps()
+        let known = known_steps();
+        let unknown = applied.iter().filter(|step| !known.contains(step));
+        let unknown = unknown.cloned().collect();
+        let pending = known
             .into_iter()
             .filter(|step| !applied.contains(step))
             .collect();
-        Ok(SchemaStatus { applied, pending })
+        Ok(SchemaStatus {
+            applied,
+            pending,
+            unknown,
+        })
     }
 
     async fn refuse_newer_schema(&self) -> Result<(), StoreError> {

@@ -184,7 +184,12 @@ fn context_of(traceparent: &str) -> Context {
     let carrier = HashMap::from([(TRACEPARENT.to_owned(), traceparent.to_owned())]);
     let context = TraceContextPropagator::new().extract_with_context(&Context::new(), &carrier);
     let span: SpanContext = context.span().span_context().clone();
-    Context::new().with_remote_span_context(span)
+    if span.is_valid() {
+        Context::new().with_remote_span_context(span)
+    } else {
+        // A parent that is none would count as one that is not sampled.
+        Context::new()
+    }
 }
 
 #[cfg(test)]
@@ -197,7 +202,7 @@ mod tests {
         let clock = ManualClock::starting_at(chrono::DateTime::UNIX_EPOCH);
         let entropy = Arc::new(SeededEntropy::from_seed(7));
         let endpoint = Url::parse("http://127.0.0.1:9").expect("a URL");
-        let http = reqwest::Client::new();
+        let http = crate::provider::http::client().expect("a client");
         let node = NodeId::generate(clock.now(), &*entropy);
         Traces::start(&endpoint, http, node, clock, entropy).expect("it starts")
     }

@@ -81,7 +81,7 @@ async fn a_newer_schema_is_left_alone() {
 }
 
 /// What is asked for at every wake, poll and page, in the words of the store.
-const OFTEN: [(&str, &str); 22] = [
+const OFTEN: [(&str, &str); 24] = [
     (
         "the claim",
         "SELECT * FROM calendar_sync_queue WHERE status = 'pending' AND connection_id = ID \
@@ -96,6 +96,17 @@ const OFTEN: [(&str, &str); 22] = [
         "which connections are due",
         "SELECT connection_id, due_at FROM connection_leases WHERE due_at <= NOW \
          ORDER BY due_at LIMIT 1000",
+    ),
+    (
+        "at a start: who waits for a provider",
+        "SELECT l.connection_id FROM connection_leases l \
+         JOIN coach_calendar_connections c ON c.id = l.connection_id \
+         WHERE l.wait_reason = 'not_configured' AND l.due_at IS NOT NULL \
+         AND c.status = 'active' AND c.provider = 'google' ORDER BY l.connection_id",
+    ),
+    (
+        "at a start: whose leases are left",
+        "SELECT connection_id FROM connection_leases WHERE node IS NOT NULL ORDER BY node, connection_id",
     ),
     (
         "how much is open",
@@ -235,7 +246,7 @@ async fn what_is_asked_often_is_answered_by_an_index() {
             .lines()
             .any(|line| line.trim_start().starts_with("Sort  ("));
         assert!(
-            !sorts_all || what == "how much is open",
+            !sorts_all || what == "how much is open" || what.starts_with("at a start"),
             "{what} sorts:\n{plan}"
         );
     }

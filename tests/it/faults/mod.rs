@@ -15,6 +15,7 @@
 //! | 4 locked, strict | `on_postgres::a_lock_that_another_session_holds_is_waited_for_and_then_the_caller_told`, `on_postgres::transactions_that_cannot_be_serialized_are_tried_again` |
 //! | 4 restarted, replaced by a copy | `on_postgres::a_database_that_is_restarted_is_found_again`, `on_postgres::after_a_failover_to_an_older_copy_events_are_adopted_and_not_doubled` |
 //! | 4 SQLite busy, locked by another process | `on_sqlite::a_file_that_another_process_writes_is_waited_for_and_then_the_caller_told` |
+//! | 4 SQLite replaced by a backup | `on_sqlite::after_an_older_backup_is_restored_events_are_adopted_and_not_doubled` |
 //! | 5 no room | `disk_on_sqlite::a_full_disk_refuses_reports_loses_none_and_doubles_no_event` |
 //! | 5 only reading | `disk_on_postgres::a_database_that_only_reads_is_said_and_waited_for`, unit test of `store::error` |
 //! | 6 every form of `Retry-After` | `limits::every_form_of_a_limit_is_waited_out_and_costs_no_attempt` |

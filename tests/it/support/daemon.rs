@@ -347,6 +347,17 @@ impl TestDaemon {
         Node(started.expect("the second daemon starts"))
     }
 
+    /// Its settings, with some changed, as a command reads them.
+    pub(crate) fn sources(&self, changed: &[(&'static str, &str)]) -> Sources {
+        let mut settings = self.settings.clone();
+        settings.extend(
+            changed
+                .iter()
+                .map(|(name, value)| (*name, (*value).to_owned())),
+        );
+        Sources::of_pairs(settings.iter().map(|(name, value)| (*name, value)))
+    }
+
     pub(super) fn settings(&self) -> &BTreeMap<&'static str, String> {
         &self.settings
     }

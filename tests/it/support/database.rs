@@ -1,5 +1,6 @@
 //! A database for one test, on the kind that `TEST_DATABASE` names.
 
+use std::path::PathBuf;
 use std::sync::atomic::{AtomicU32, Ordering};
 
 use sea_orm::{
@@ -75,6 +76,14 @@ impl TestDatabase {
                 let (host, _) = server.rsplit_once('/').expect("a URL with a database");
                 format!("{host}/{name}")
             }
+        }
+    }
+
+    /// The file of a SQLite.
+    pub(crate) fn file(&self) -> PathBuf {
+        match self {
+            Self::Sqlite(directory) => directory.path().join("test.db"),
+            Self::Postgres { .. } => panic!("a PostgreSQL is no file"),
         }
     }
 

@@ -1,0 +1,123 @@
+//! The watchdog: who has work and does not get on with it is noticed, and forgotten once it does.
+
+use calendar_integration::domain::ProviderKind;
+use calendar_integration::simulator::{CallKind, FaultEffect, FaultRule};
+use chrono::TimeDelta;
+use serde_json::Value;
+use std::time::Duration;
+use uuid::Uuid;
+
+use crate::support::{COACH_EMAIL, Session, Setup, TestDaemon, eventually};
+
+/// Whether anybody is stuck, in the words of readiness.
+async fn progress(daemon: &TestDaemon) -> Value {
+    let ready = daemon.nobody().get("/health/ready").await;
+    let json = ready.json();
+    let parts = json["parts"].as_array().expect("parts");
+    let progress = parts.iter().find(|part| part["name"] == "progress");
+    let progress = progress.expect("it is told").clone();
+    if progress["ok"] == false {
+        assert_eq!(ready.status, 503);
+    }
+    progress
+}
+
+/// What the connection's worker is doing.
+async fn worker(daemon: &TestDaemon, connection: Uuid) -> String {
+    let path = format!("/health/actors?connection_id={connection}");
+    let tree = daemon.admin().get(&path).await.expect(200);
+    let parts = tree["children"].as_array().expect("children");
+    let all = parts.iter().find(|part| part["kind"] == "connections");
+    let supervisor = &all.expect("connections")["children"][0];
+    let state = supervisor["state"].as_str();
+    state.unwrap_or("none").to_owned()
+}
+
+#[tokio::test]
+async fn a_worker_that_hangs_is_said_to_and_forgotten_when_the_work_gets_on() {
+    let daemon = Setup::with_manual_clock()
+        // Longer than this story: nothing but the watchdog is to notice.
+        .calls_last_at_most(Duration::from_secs(300))
+        .start()
+        .await;
+    let coach = Uuid::new_v4();
+    let id = daemon
+        .connect(ProviderKind::Google, coach, COACH_EMAIL)
+        .await;
+    daemon.service().settled(id).await;
+    assert_eq!(progress(&daemon).await["ok"], true);
+
+    daemon.fail(FaultRule::once(FaultEffect::Hang).at(CallKind::Create));
+    let session = Session::tomorrow(coach, daemon.now());
+    daemon.service().report(&session).await;
+    eventually("it works", async || {
+        (worker(&daemon, id).await == "running").then_some(())
+    })
+    .await;
+    // Never so far at once that its lease would end before it is renewed.
+    let until = "SELECT CAST(expires_at AS text) FROM connection_leases WHERE node IS NOT NULL";
+    for _ in 0..5 {
+        let before = daemon.database.texts(until, 0).await;
+        daemon.advance(TimeDelta::seconds(110));
+        eventually("the lease is renewed", async || {
+            (daemon.database.texts(until, 0).await != before).then_some(())
+        })
+        .await;
+    }
+    let stuck = eventually("it is noticed", async || {
+        let progress = progress(&daemon).await;
+        (progress["ok"] == false).then_some(progress)
+    })
+    .await;
+    let detail = stuck["detail"].as_str().expect("a detail");
+    assert!(detail.contains(&id.to_string()), "{detail}");
+
+    // Its lease ends, and with it the call; a moment later it is tried again.
+    daemon.advance(TimeDelta::minutes(20));
+    eventually("the call ends", async || {
+        (worker(&daemon, id).await != "running").then_some(())
+    })
+    .await;
+    daemon.advance(TimeDelta::seconds(2));
+    daemon
+        .event(ProviderKind::Google, COACH_EMAIL, session.id, |_| true)
+        .await;
+    daemon.service().settled(id).await;
+    daemon.advance(TimeDelta::seconds(31));
+    eventually("it is forgotten", async || {
+        (progress(&daemon).await["ok"] == true).then_some(())
+    })
+    .await;
+    daemon.no_duplicates();
+}
+
+#[tokio::test]
+async fn a_connection_that_waits_for_hours_alarms_nobody() {
+    let daemon = Setup::with_manual_clock().start().await;
+    let coach = Uuid::new_v4();
+    let id = daemon
+        .connect(ProviderKind::Google, coach, COACH_EMAIL)
+        .await;
+    daemon.service().settled(id).await;
+    let limited = FaultEffect::Status {
+        status: 429,
+        code: None,
+        retry_after: Some("7200".to_owned()),
+    };
+    daemon.fail(FaultRule::once(limited).at(CallKind::Create));
+    let session = Session::tomorrow(coach, daemon.now());
+    daemon.service().report(&session).await;
+    eventually("it waits", async || {
+        (worker(&daemon, id).await == "waiting").then_some(())
+    })
+    .await;
+    for _ in 0..40 {
+        daemon.advance(TimeDelta::seconds(60));
+        // Time for a look: a request and back.
+        assert_eq!(progress(&daemon).await["ok"], true);
+    }
+    daemon.advance(TimeDelta::hours(2));
+    daemon
+        .event(ProviderKind::Google, COACH_EMAIL, session.id, |_| true)
+        .await;
+}
