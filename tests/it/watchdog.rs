@@ -90,34 +90,3 @@ async fn a_worker_that_hangs_is_said_to_and_forgotten_when_the_work_gets_on() {
     .await;
     daemon.no_duplicates();
 }
-
-#[tokio::test]
-async fn a_connection_that_waits_for_hours_alarms_nobody() {
-    let daemon = Setup::with_manual_clock().start().await;
-    let coach = Uuid::new_v4();
-    let id = daemon
-        .connect(ProviderKind::Google, coach, COACH_EMAIL)
-        .await;
-    daemon.service().settled(id).await;
-    let limited = FaultEffect::Status {
-        status: 429,
-        code: None,
-        retry_after: Some("7200".to_owned()),
-    };
-    daemon.fail(FaultRule::once(limited).at(CallKind::Create));
-    let session = Session::tomorrow(coach, daemon.now());
-    daemon.service().report(&session).await;
-    eventually("it waits", async || {
-        (worker(&daemon, id).await == "waiting").then_some(())
-    })
-    .await;
-    for _ in 0..40 {
-        daemon.advance(TimeDelta::seconds(60));
-        // Time for a look: a request and back.
-        assert_eq!(progress(&daemon).await["ok"], true);
-    }
-    daemon.advance(TimeDelta::hours(2));
-    daemon
-        .event(ProviderKind::Google, COACH_EMAIL, session.id, |_| true)
-        .await;
-}
