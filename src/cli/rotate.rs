@@ -76,6 +76,7 @@ mod tests {
         let schema = |pending: &[&str]| SchemaStatus {
             applied: vec!["m0001_connections".to_owned()],
             pending: pending.iter().map(|&step| step.to_owned()).collect(),
+            unknown: Vec::new(),
         };
         assert!(refuse_older_schema(&schema(&[])).is_ok());
         let refused = refuse_older_schema(&schema(&["m0008_idempotency", "m0009_audit"]));

@@ -8,8 +8,8 @@ use async_trait::async_trait;
 use super::actors;
 use super::health;
 use super::scrape::{self, ScrapeCache};
-use crate::api::StatusStreams;
 use super::shared_answer::SharedAnswer;
+use crate::api::StatusStreams;
 use crate::api::ports::{
     ActorQuery, ActorTree, Health, LiveConnections, Readiness, ReadyPart, TestReport, Unreachable,
     Waker,

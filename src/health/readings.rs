@@ -308,6 +308,7 @@ mod tests {
                 jobs: 7,
             }]),
             lateness: None,
+            webhooks: None,
             connections: Some(Vec::new()),
         });
         for line in [

@@ -12,8 +12,8 @@ use super::sql::Sql;
 use super::webhooks::{News, data_of_connection, tell};
 use super::{Fence, Lease, Store, StoreError, claim, ended, erased, leases};
 use crate::domain::{
-    AppointmentId, CalendarEvent, Cause, CoachId, ConnectionId, FailureCode, Flags, JobId, LastSync,
-    Mapping, Priority, ProviderKind, ReauthReason, Timestamp, Wait, WebhookEvent,
+    AppointmentId, CalendarEvent, Cause, CoachId, ConnectionId, FailureCode, Flags, JobId,
+    LastSync, Mapping, Priority, ProviderKind, ReauthReason, Timestamp, Wait, WebhookEvent,
 };
 use crate::failpoint::Step;
 use crate::plan::Breaker;

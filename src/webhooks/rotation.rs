@@ -76,7 +76,7 @@ mod tests {
     use secrecy::ExposeSecret;
 
     use super::*;
-    use crate::domain::{Actor, ActorRole, Origin, SeededEntropy, SystemClock};
+    use crate::domain::{Actor, ActorRole, Cause, Origin, SeededEntropy, SystemClock};
     use crate::security::generate_key_line;
     use crate::webhooks::{Guard, Registration, Registrations, SystemLookup};
 
@@ -103,7 +103,7 @@ mod tests {
                 subject: "ops".to_owned(),
                 role: ActorRole::Admin,
             },
-            request_id: None,
+            cause: Cause::NONE,
         };
         let asked = Registration {
             url: "http://127.0.0.1/".parse().expect("a URL"),

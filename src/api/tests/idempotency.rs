@@ -10,7 +10,7 @@ use uuid::Uuid;
 
 use super::{Ask, BASE_PATH, Bench, appointment, coach, read};
 use crate::api::idempotency::Repeated;
-use crate::domain::{Actor, ActorRole, Clock, Origin};
+use crate::domain::{Actor, ActorRole, Cause, Clock, Origin};
 use crate::store::{ANSWER_KEPT, About, KEY_HELD, KeyedRequest};
 
 const KEY: &str = "Idempotency-Key";
@@ -425,7 +425,7 @@ async fn of_a_coach_who_is_forgotten_no_answer_is_kept() {
             subject: "booking".to_owned(),
             role: ActorRole::Service,
         },
-        request_id: None,
+        cause: Cause::NONE,
     };
     let now = bench.clock.now();
     let forgotten = bench.store.forget_coach(coach(1), &origin, now).await;

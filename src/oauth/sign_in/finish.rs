@@ -8,7 +8,8 @@ use url::Url;
 use super::state::{MAX_STATE_LENGTH, hash};
 use super::{Browser, ConnectFlow, SignInProvider};
 use crate::domain::{
-    Actor, ActorRole, Calendar, Cause, CoachId, ConnectionId, Origin, SyncFailure, SyncId, Timestamp,
+    Actor, ActorRole, Calendar, Cause, CoachId, ConnectionId, Origin, SyncFailure, SyncId,
+    Timestamp,
 };
 use crate::oauth::{CallbackError, ExchangeFailure, Grant, ReturnAddress};
 use crate::provider::{Access, Account, Budget};

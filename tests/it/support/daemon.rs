@@ -405,12 +405,6 @@ impl TestDaemon {
         self.api_at(daemon, Some(caller))
     }
 
-    /// An operator, speaking to a daemon elsewhere.
-    pub(super) fn admin_at(&self, daemon: Url) -> Api {
-        let caller = Caller::new(Role::Admin, "operator").expect("a caller");
-        self.api_at(daemon, Some(caller))
-    }
-
     fn api(&self, caller: Option<Caller>) -> Api {
         self.api_at(self.url(), caller)
     }
