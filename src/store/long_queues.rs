@@ -131,7 +131,7 @@ async fn calendars_beyond_those_looked_at_are_not_told_as_current() {
         oldest_change: None,
     };
     let late = store.lateness_within(4).await.expect("lateness");
-    assert_eq!(late, [outlook.clone()]);
+    assert_eq!(late, std::slice::from_ref(&outlook));
     let late = store.lateness_within(6).await.expect("lateness");
     assert_eq!(late, [google, outlook]);
 }
