@@ -32,8 +32,10 @@ pub(super) struct ScrapeCache {
 }
 
 pub(super) async fn metrics(ports: &Ports) -> String {
-    let (database, readiness) =
-        tokio::join!(database(ports), health::ready_within(ports, PATIENCE));
+    let (database, readiness) = tokio::join!(
+        Box::pin(database(ports)),
+        health::ready_within(ports, PATIENCE)
+    );
     let workers = ports.connections.worker_states();
     let readings = Readings {
         now: ports.context.clock.now(),
