@@ -225,7 +225,7 @@ async fn every_operation_is_open_to_those_who_may_and_to_nobody_else() {
 /// Ids that lie elsewhere than in the path: in a body, in a page's cursor, under a key.
 #[tokio::test]
 async fn ids_in_bodies_cursors_and_keys_open_nothing_of_anothers() {
-    let daemon = TestDaemon::start().await;
+    let daemon = daemon().await;
     let (one, other) = (World::make(&daemon).await, World::make(&daemon).await);
     let (own, theirs) = (daemon.coach(one.coach), daemon.coach(other.coach));
     let sync = format!("connections/{}/sync", one.connection);
@@ -279,7 +279,7 @@ async fn ids_in_bodies_cursors_and_keys_open_nothing_of_anothers() {
 
 #[tokio::test]
 async fn an_appointment_that_changes_hands_is_its_new_coachs_alone() {
-    let daemon = TestDaemon::start().await;
+    let daemon = daemon().await;
     let (before, after) = (World::make(&daemon).await, World::make(&daemon).await);
     let session = Session {
         coach: after.coach,
