@@ -194,7 +194,8 @@ async fn accounts(daemon: &TestDaemon, count: usize) -> Vec<(Uuid, String)> {
 }
 
 async fn google_part(daemon: &TestDaemon) -> Value {
-    let ready = daemon.nobody().get("/health/ready").await.expect(200);
+    // Whoever moves the clock by hours is stuck in the eyes of the watchdog.
+    let ready = daemon.nobody().get("/health/ready").await.json();
     let parts = ready["parts"].as_array().expect("parts").clone();
     let mut parts = parts.into_iter();
     let part = parts.find(|part| part["name"] == "provider_google");

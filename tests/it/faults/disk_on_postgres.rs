@@ -1,6 +1,6 @@
 //! 5: a PostgreSQL that only reads, as a full or demoted one does. Needs PostgreSQL.
 
-use super::platform::{Platform, becomes_ready, is_ready};
+use super::platform::{Platform, becomes_ready, becomes_unready};
 use crate::support::{TestDaemon, needs_postgres};
 
 const END_SESSIONS: &str = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity \
@@ -20,7 +20,7 @@ async fn a_database_that_only_reads_is_said_and_waited_for() {
     for _ in 0..3 {
         platform.is_refused(&daemon, &api).await;
     }
-    assert!(!is_ready(&api).await);
+    becomes_unready(&api).await;
     // The sessions that only read are still there; the daemon must leave them by itself.
     let reset = format!("ALTER DATABASE {name} RESET default_transaction_read_only");
     let writing = format!("BEGIN READ WRITE; {reset}; COMMIT");

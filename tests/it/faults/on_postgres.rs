@@ -5,7 +5,7 @@ use std::time::Duration;
 use calendar_integration::domain::ProviderKind;
 use calendar_integration::simulator::{FaultEffect, FaultRule};
 
-use super::platform::{Platform, becomes_ready, is_ready};
+use super::platform::{Platform, becomes_ready, becomes_unready, is_ready};
 use crate::support::{
     Cluster, Proxy, Setup, TestDaemon, TestDatabase, eventually, needs_postgres, until,
 };
@@ -42,7 +42,7 @@ async fn a_database_that_is_away_is_said_and_waited_for() {
     platform.report_new(&daemon).await;
     proxy.refuse();
     platform.is_refused(&daemon, &api).await;
-    assert!(!is_ready(&api).await);
+    becomes_unready(&api).await;
     proxy.open();
     becomes_ready(&api).await;
     platform.report_refused(&api).await;
@@ -57,7 +57,7 @@ async fn a_database_that_hangs_keeps_nobody_waiting_for_ever() {
     platform.report_new(&daemon).await;
     proxy.stall();
     platform.is_refused(&daemon, &api).await;
-    assert!(!is_ready(&api).await);
+    becomes_unready(&api).await;
     // The server is gone without a word: what was said to it is never answered.
     proxy.lose();
     proxy.open();
@@ -130,7 +130,7 @@ async fn a_database_that_is_restarted_is_found_again() {
             cluster.stop();
         }
         platform.is_refused(&daemon, &api).await;
-        assert!(!is_ready(&api).await);
+        becomes_unready(&api).await;
         cluster.start_again();
         becomes_ready(&api).await;
         platform.report_refused(&api).await;

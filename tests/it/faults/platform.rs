@@ -158,6 +158,14 @@ pub(super) async fn is_ready(api: &Api) -> bool {
     }
 }
 
+/// At once, but for the second that one look at the database is good for.
+pub(super) async fn becomes_unready(api: &Api) {
+    eventually("it is not ready", async || {
+        (!is_ready(api).await).then_some(())
+    })
+    .await;
+}
+
 pub(super) async fn becomes_ready(api: &Api) {
     eventually("it is ready again", async || {
         is_ready(api).await.then_some(())
