@@ -82,11 +82,10 @@ impl std::fmt::Debug for ApiState {
 
 /// The whole HTTP surface. `pages` are served beside the API, such as `/dashboard`.
 pub fn service(state: ApiState, pages: Route) -> impl Endpoint<Output = Response> + 'static {
-    let api = document::service();
     let routes = pages
         .at("/openapi.json", get(document::json_endpoint()))
         .at("/openapi.yaml", get(document::yaml_endpoint()))
-        .at("/docs", get(document::page_endpoint(&api)))
-        .nest("/", api.into_endpoint());
-    edge::Edge::new(routes, Arc::new(state), &document())
+        .at("/docs", get(document::page_endpoint()))
+        .nest("/", document::service().into_endpoint());
+    edge::Edge::new(routes, Arc::new(state))
 }

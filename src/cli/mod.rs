@@ -146,7 +146,7 @@ pub async fn run(command: Command) -> anyhow::Result<ExitCode> {
         Command::Demo(args) => demo::run(*args).await,
         Command::Simulator(args) => simulator::run(args).await,
         Command::Migrate(command) => migrate::run(command).await,
-        Command::Openapi => print_document(&crate::api::document()),
+        Command::Openapi => print_document(crate::api::document()),
         Command::Observability(ObservabilityCommand::Dashboard) => {
             print_document(observability::DASHBOARD)
         }

@@ -2,6 +2,8 @@
 
 mod complete;
 
+use std::sync::LazyLock;
+
 use data_encoding::BASE64;
 use poem::endpoint::make_sync;
 use poem::http::header::CONTENT_SECURITY_POLICY;
@@ -78,10 +80,10 @@ pub(super) fn service() -> OpenApiService<Apis, ()> {
          stable. Unknown fields of a body are refused.\n\n\
          Every POST takes an `Idempotency-Key`: one sent again by the same caller with the same key, \
          path, query and body within 24 hours is carried out once and answered alike, also when both \
-         are under way at once. Answers of 5xx and 429 are not kept, so that sending it again is \
-         trying again. Another request under the same key is refused (422 \
-         `idempotency_key_reused`); one that waited for the first one's answer for ten seconds is \
-         told to come back (409 `idempotency_key_in_use`).\n\n\
+         are under way at once. Answers of 5xx and 429, and refusals other than 404 and 422, are \
+         not kept, so that sending it again is trying again. Another request under the same key is \
+         refused (422 `idempotency_key_reused`); one that waited for the first one's answer for 25 \
+         seconds is told to come back (409 `idempotency_key_in_use`).\n\n\
          PUT of a connection takes `If-Match`, and answers that hold an `ETag` are not sent again to \
          those who name it in `If-None-Match` (304).",
     )
@@ -90,37 +92,70 @@ pub(super) fn service() -> OpenApiService<Apis, ()> {
     .server("/")
 }
 
-/// The OpenAPI document: pretty, its keys in a stable order, with a line break at its end.
-///
-/// Needs neither settings nor a database.
-pub fn document() -> String {
-    let mut text = format!("{:#}", completed());
-    text.push('\n');
-    text
-}
-
-fn completed() -> Value {
+/// Made when somebody first asks: it is work, and whoever starts a daemon waits for other things.
+static DOCUMENT: LazyLock<Value> = LazyLock::new(|| {
     // What the generator wrote is JSON; if it were not, nothing of it could be said to be true.
     let mut document = serde_json::from_str(&service().spec()).unwrap_or(Value::Null);
     complete(&mut document);
     document
+});
+static JSON: LazyLock<String> = LazyLock::new(|| format!("{:#}\n", *DOCUMENT));
+// A value made from JSON has nothing that YAML could not say.
+static YAML: LazyLock<String> =
+    LazyLock::new(|| serde_yaml::to_string(&*DOCUMENT).unwrap_or_default());
+static PAGE: LazyLock<Page> = LazyLock::new(Page::new);
+
+/// The OpenAPI document: pretty, its keys in a stable order, with a line break at its end.
+///
+/// Needs neither settings nor a database.
+pub fn document() -> &'static str {
+    &JSON
+}
+
+/// The same, to look things up in.
+pub(super) fn parsed() -> &'static Value {
+    &DOCUMENT
 }
 
 pub(super) fn json_endpoint() -> impl Endpoint + 'static {
-    endpoint("application/json", document())
+    endpoint("application/json", &JSON)
 }
 
 pub(super) fn yaml_endpoint() -> impl Endpoint + 'static {
-    // A value made from JSON has nothing that YAML could not say.
-    let document = serde_yaml::to_string(&completed()).unwrap_or_default();
-    endpoint("application/yaml", document)
+    endpoint("application/yaml", &YAML)
 }
 
-fn endpoint(content_type: &'static str, document: String) -> impl Endpoint + 'static {
+fn endpoint(
+    content_type: &'static str,
+    document: &'static LazyLock<String>,
+) -> impl Endpoint + 'static {
     make_sync(move |_| {
         Response::builder()
             .content_type(content_type)
-            .body(document.clone())
+            .body(document.as_str())
+    })
+}
+
+/// Swagger UI, and what it may do.
+struct Page {
+    html: String,
+    policy: String,
+}
+
+impl Page {
+    fn new() -> Self {
+        // A browser hashes what it has read, with line ends of one kind.
+        let html = service().swagger_ui_html().replace("\r\n", "\n");
+        let policy = page_policy(&html);
+        Self { html, policy }
+    }
+}
+
+pub(super) fn page_endpoint() -> impl Endpoint + 'static {
+    make_sync(|_| {
+        Html(PAGE.html.as_str())
+            .with_header(CONTENT_SECURITY_POLICY, PAGE.policy.as_str())
+            .into_response()
     })
 }
 
@@ -144,17 +179,6 @@ fn scripts(html: &str) -> impl Iterator<Item = &str> {
     html.split("<script").skip(1).filter_map(|rest| {
         let (_, rest) = rest.split_once('>')?;
         rest.split_once("</script").map(|(script, _)| script)
-    })
-}
-
-pub(super) fn page_endpoint(api: &OpenApiService<Apis, ()>) -> impl Endpoint + 'static {
-    // A browser hashes what it has read, with line ends of one kind.
-    let html = api.swagger_ui_html().replace("\r\n", "\n");
-    let policy = page_policy(&html);
-    make_sync(move |_| {
-        Html(html.clone())
-            .with_header(CONTENT_SECURITY_POLICY, policy.as_str())
-            .into_response()
     })
 }
 
@@ -198,7 +222,7 @@ mod tests {
     #[test]
     fn nothing_is_nullable_beside_a_reference() {
         // openapi-python-client would take the null for one of what is referred to.
-        let document: Value = serde_json::from_str(&document()).expect("JSON");
+        let document: Value = serde_json::from_str(document()).expect("JSON");
         let current = &document["components"]["schemas"]["SyncStatus"]["properties"]["current"];
         assert_eq!(current["nullable"], true);
         assert!(current["properties"]["total"].is_object());
@@ -207,7 +231,7 @@ mod tests {
 
     #[test]
     fn bodies_are_closed_and_answers_open() {
-        let document: Value = serde_json::from_str(&document()).expect("JSON");
+        let document: Value = serde_json::from_str(document()).expect("JSON");
         let schemas = document["components"]["schemas"].as_object();
         let schemas = schemas.expect("schemas").iter();
         let closed: Vec<_> = schemas
@@ -229,7 +253,7 @@ mod tests {
 
     #[test]
     fn every_operation_has_an_id_a_summary_and_documented_problems() {
-        let document: Value = serde_json::from_str(&document()).expect("JSON");
+        let document: Value = serde_json::from_str(document()).expect("JSON");
         let paths = document["paths"].as_object().expect("paths");
         let mut ids = std::collections::BTreeSet::new();
         for (path, operations) in paths {

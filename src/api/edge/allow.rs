@@ -1,33 +1,31 @@
 //! Which methods an address knows: what RFC 9110, section 15.5.6, wants said beside a 405.
 
 use std::collections::BTreeMap;
+use std::sync::LazyLock;
 
 use poem::PathPattern;
 use poem::http::HeaderValue;
 use serde_json::Value;
 
-pub(super) struct Allow {
-    by_route: BTreeMap<String, HeaderValue>,
-}
+use crate::api::document;
 
-impl Allow {
-    /// Every operation is in the OpenAPI document.
-    pub(super) fn of_document(document: &str) -> Self {
-        let document: Value = serde_json::from_str(document).unwrap_or_default();
-        let paths = document["paths"].as_object().into_iter().flatten();
-        let by_route = paths
-            .filter_map(|(path, operations)| Some((route(path), methods(operations)?)))
-            .collect();
-        Self { by_route }
-    }
+/// Every operation is in the OpenAPI document.
+static BY_ROUTE: LazyLock<BTreeMap<String, HeaderValue>> = LazyLock::new(|| {
+    let paths = document::parsed()["paths"]
+        .as_object()
+        .into_iter()
+        .flatten();
+    paths
+        .filter_map(|(path, operations)| Some((route(path), methods(operations)?)))
+        .collect()
+});
 
-    /// Beside the operations there are pages alone, which are only read.
-    pub(super) fn at(&self, route: Option<&PathPattern>) -> HeaderValue {
-        route
-            .and_then(|route| self.by_route.get(&*route.0))
-            .cloned()
-            .unwrap_or(HeaderValue::from_static("GET, HEAD"))
-    }
+/// Beside the operations there are pages alone, which are only read.
+pub(super) fn allowed_at(route: Option<&PathPattern>) -> HeaderValue {
+    route
+        .and_then(|route| BY_ROUTE.get(&*route.0))
+        .cloned()
+        .unwrap_or(HeaderValue::from_static("GET, HEAD"))
 }
 
 /// The path as poem-openapi gives it to poem.

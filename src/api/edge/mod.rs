@@ -22,7 +22,7 @@ use poem::{Endpoint, IntoResponse, PathPattern, Request, Response};
 use poem_openapi::OperationId;
 use tracing::Instrument;
 
-use self::allow::Allow;
+use self::allow::allowed_at;
 use self::cors::Cors;
 pub(super) use self::limits::Address;
 pub use self::limits::RequestLimits;
@@ -41,16 +41,13 @@ pub(super) struct Edge<E> {
     inner: E,
     state: Arc<ApiState>,
     cors: Cors,
-    allow: Allow,
 }
 
 impl<E> Edge<E> {
-    /// `document` is the one of the operations behind it.
-    pub(super) fn new(inner: E, state: Arc<ApiState>, document: &str) -> Self {
+    pub(super) fn new(inner: E, state: Arc<ApiState>) -> Self {
         Self {
             inner,
             cors: Cors::new(&state.web.allowed_origins()),
-            allow: Allow::of_document(document),
             state,
         }
     }
@@ -149,7 +146,7 @@ impl<E: Endpoint> Edge<E> {
         let operation = error.data::<OperationId>().map(|id| OperationId(id.0));
         let mut response = refused(problem_of(error), id);
         if response.status() == StatusCode::METHOD_NOT_ALLOWED {
-            let allowed = self.allow.at(pattern.as_ref());
+            let allowed = allowed_at(pattern.as_ref());
             response.headers_mut().insert(ALLOW, allowed);
         }
         if let Some(pattern) = pattern {

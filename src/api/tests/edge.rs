@@ -46,7 +46,7 @@ async fn every_failure_is_a_problem_with_the_request_id() {
 #[tokio::test]
 async fn a_method_that_an_address_does_not_know_is_answered_with_those_it_knows() {
     let bench = Bench::start().await;
-    let document: Value = serde_json::from_str(&crate::api::document()).expect("JSON");
+    let document: Value = serde_json::from_str(crate::api::document()).expect("JSON");
     let paths = document["paths"].as_object().expect("paths");
     let mut cases: Vec<_> = ["/docs", "/openapi.json", "/openapi.yaml"]
         .map(|page| (page.to_owned(), "GET, HEAD".to_owned()))
@@ -160,7 +160,7 @@ async fn documents_and_readiness_need_no_token() {
     yaml.assert_header("content-type", "application/yaml");
     let yaml = yaml.0.into_body().into_string().await.expect("text");
     let yaml: Value = serde_yaml::from_str(&yaml).expect("YAML");
-    let json: Value = serde_json::from_str(&crate::api::document()).expect("JSON");
+    let json: Value = serde_json::from_str(crate::api::document()).expect("JSON");
     assert_eq!(yaml, json);
     let page = bench.client.get("/docs").send().await;
     page.assert_status_is_ok();

@@ -318,7 +318,7 @@ async fn of_a_request_only_hashes_are_stored() {
 #[tokio::test]
 async fn every_post_looks_at_its_key() {
     let bench = Bench::start().await;
-    let document: Value = serde_json::from_str(&crate::api::document()).expect("JSON");
+    let document: Value = serde_json::from_str(crate::api::document()).expect("JSON");
     let mut looked = 0;
     for (path, operations) in document["paths"].as_object().expect("paths") {
         let Some(path) = path.strip_prefix(BASE_PATH) else {
