@@ -195,7 +195,7 @@ mod tests {
     fn the_committed_document_is_what_the_operations_say() {
         let document = document();
         if std::env::var_os("UPDATE_OPENAPI").is_some_and(|value| value == "1") {
-            std::fs::write(FILE, &document).expect("the file can be written");
+            std::fs::write(FILE, document).expect("the file can be written");
         }
         let committed = std::fs::read_to_string(FILE).unwrap_or_default();
         assert!(
