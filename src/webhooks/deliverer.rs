@@ -129,8 +129,8 @@ struct State {
     alarm: Option<(Timestamp, JoinHandle<()>)>,
     polling: Option<JoinHandle<()>>,
     listening: Option<JoinHandle<()>>,
-    /// Whoever waits for the last call to end.
-    draining: Vec<oneshot::Sender<()>>,
+    /// Once it takes nothing more: whoever waits for the last call to end.
+    draining: Option<Vec<oneshot::Sender<()>>>,
 }
 
 impl Drop for State {
@@ -169,7 +169,7 @@ impl Actor for Deliverer {
             alarm: None,
             polling: None,
             listening: Some(listening),
-            draining: Vec::new(),
+            draining: None,
         })
     }
 
@@ -197,10 +197,14 @@ impl Actor for Deliverer {
                 state.in_flight.retain(|_, count| *count > 0);
                 self.look(Some(id), &myself, state).await;
             }
-            DelivererMsg::Drain(say) => state.draining.push(say),
+            DelivererMsg::Drain(say) => state.draining.get_or_insert_default().push(say),
         }
         if state.in_flight.is_empty() {
-            for say in state.draining.drain(..) {
+            for say in state
+                .draining
+                .iter_mut()
+                .flat_map(|waiting| waiting.drain(..))
+            {
                 // Whoever asked may have lost patience.
                 let _ = say.send(());
             }
@@ -219,7 +223,7 @@ impl Deliverer {
         myself: &ActorRef<DelivererMsg>,
         state: &mut State,
     ) {
-        if !state.draining.is_empty() {
+        if state.draining.is_some() {
             return;
         }
         match self.send_due(at, myself, state).await {

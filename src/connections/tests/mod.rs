@@ -130,6 +130,7 @@ struct Stage {
     calendars: Arc<Brittle>,
     connections: ConnectionsHandle,
     poller: PollerHandle,
+    deliverer: DelivererHandle,
     root: ractor::ActorRef<RootMsg>,
     /// Cancelled if the tree was given up.
     failed: CancellationToken,
@@ -168,13 +169,14 @@ impl Stage {
         change(&mut context);
         let context = Arc::new(context);
         let (connections, poller) = (ConnectionsHandle::new(), PollerHandle::new());
+        let deliverer = DelivererHandle::default();
         let failed = CancellationToken::new();
         let root = root::start(Tree {
             context: context.clone(),
             poller: poller.clone(),
             connections: connections.clone(),
             housekeeper: HousekeeperHandle::default(),
-            deliverer: DelivererHandle::default(),
+            deliverer: deliverer.clone(),
             sender: Sender::new(Guard::new(false, Arc::new(SystemLookup))).expect("a client"),
             poll_interval: Duration::from_secs(60),
             failed: failed.clone(),
@@ -186,6 +188,7 @@ impl Stage {
             calendars,
             connections,
             poller,
+            deliverer,
             root,
             failed,
             _directory: directory,

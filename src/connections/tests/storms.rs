@@ -80,3 +80,19 @@ async fn a_flood_of_hints_is_one_more_look() {
     assert!(after <= 6, "{after} rounds");
     stage.stop().await;
 }
+
+/// While a daemon stops, its last rounds still write down what webhooks are to be told.
+#[tokio::test(flavor = "multi_thread")]
+async fn what_has_drained_its_webhooks_looks_after_none_again() {
+    let stage = Stage::start(|_| {}).await;
+    let looked_at = || stage.deliverer.snapshot().last_look_at;
+    eventually("it has looked", || async { looked_at().is_some() }).await;
+    let patience = Duration::from_secs(30);
+    stage.deliverer.drain(patience).await;
+    let last = looked_at();
+    stage.deliverer.look();
+    // Answered after the look, for messages keep their order.
+    stage.deliverer.drain(patience).await;
+    assert_eq!(looked_at(), last);
+    stage.stop().await;
+}
