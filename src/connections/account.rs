@@ -31,7 +31,7 @@ impl Account {
                     appointment.id = $job.appointment_id.map(tracing::field::display),
                     request_id = $job.cause.request_id.as_deref(),
                     trace_id = $job.cause.trace_id(),
-                    operation = ?$job.operation,
+                    operation = $job.operation.as_str(),
                     attempts = $job.attempts,
                     $($rest)*
                 )

@@ -28,6 +28,18 @@ pub enum Operation {
     FullSync,
 }
 
+impl Operation {
+    /// As stored, and as logs say it.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Create => "create",
+            Self::Update => "update",
+            Self::Delete => "delete",
+            Self::FullSync => "full_sync",
+        }
+    }
+}
+
 #[derive(
     Clone,
     Copy,
@@ -111,6 +123,20 @@ impl Priority {
             Self::Bulk => 0,
             Self::Change => 10,
             Self::Manual => 20,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use sea_orm::{ActiveEnum, Iterable};
+
+    use super::*;
+
+    #[test]
+    fn logs_call_an_operation_what_the_database_calls_it() {
+        for operation in Operation::iter() {
+            assert_eq!(operation.as_str(), operation.to_value());
         }
     }
 }

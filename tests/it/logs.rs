@@ -88,6 +88,7 @@ async fn one_search_for_the_request_id_finds_a_change_from_the_request_to_the_ca
         let told = lines(&log, message);
         assert_eq!(told.len(), 1, "{message}: {log:#?}");
         let line = told[0];
+        assert_eq!(line["operation"], "create", "{line}");
         assert_eq!(line["request_id"], "booking-42");
         assert_eq!(line["connection.id"], id.to_string());
         assert_eq!(line["appointment.id"], session.id.to_string());
