@@ -5,7 +5,7 @@
 //! both, and from time to time the one with the most connections stays down until the other has taken
 //! them over, which is timed.
 
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::Duration;
 
 use calendar_integration::domain::ProviderKind;
@@ -33,6 +33,9 @@ const OPEN_AT_ONCE: usize = 8;
 const ANSWERS_LOST: f64 = 0.03;
 /// Of so many kills one waits for the takeover.
 const TAKEOVER_EVERY: usize = 4;
+/// Of so many kills one waits until every writer was answered: on a machine so busy that
+/// no process lives long enough to answer, nothing would happen but kills.
+const ANSWER_EVERY: usize = 2;
 
 fn number<T: std::str::FromStr>(name: &str) -> Option<T> {
     let text = std::env::var(name).ok()?;
@@ -69,22 +72,22 @@ async fn kill_at_random(nodes: usize, lease_ttl: &'static str) {
     let coaches = connect_all(&stage).await;
     lose_answers(&stage);
 
-    let stop = AtomicBool::new(false);
-    let writers = coaches.iter().zip(1..).map(async |(links, number)| {
+    let stream = Stream::default();
+    let counts = stream.acknowledged.iter();
+    let writers = coaches.iter().zip(counts).zip(1..);
+    let writers = writers.map(async |((links, acknowledged), number)| {
         let dice = StdRng::seed_from_u64(seed.wrapping_add(number));
-        write(&stage, links, dice, &stop).await
+        write(&stage, links, dice, acknowledged, &stream.ends).await
     });
     let killer = async {
-        let killed = kill(&stage, StdRng::seed_from_u64(seed), kills).await;
-        stop.store(true, Ordering::Relaxed);
+        let killed = kill(&stage, StdRng::seed_from_u64(seed), kills, &stream).await;
+        stream.ends.store(true, Ordering::Relaxed);
         killed
     };
     let (killed, written) = futures::join!(killer, futures::future::join_all(writers));
     let mut desired = Desired::default();
-    let mut changes = 0;
     for part in written {
-        changes += part.changes;
-        desired.merge(part.desired);
+        desired.merge(part);
     }
     stage.calendars.clear_faults();
     let at_rest = stage.comes_to_rest(&desired).await;
@@ -95,7 +98,10 @@ async fn kill_at_random(nodes: usize, lease_ttl: &'static str) {
     let mut rows = vec![
         ("kills", killed.kills.to_string()),
         ("  with work under way", killed.in_flight.to_string()),
-        ("changes acknowledged", changes.to_string()),
+        (
+            "changes acknowledged",
+            stream.acknowledged().iter().sum::<usize>().to_string(),
+        ),
         (
             "effects in calendars",
             stage.calendars.effect_count().to_string(),
@@ -153,17 +159,43 @@ fn lose_answers(stage: &Stage) {
     }
 }
 
-struct Written {
-    desired: Desired,
-    changes: usize,
+/// The changes of all writers.
+#[derive(Default)]
+struct Stream {
+    /// Writer by writer.
+    acknowledged: [AtomicUsize; COACHES],
+    ends: AtomicBool,
+}
+
+impl Stream {
+    fn acknowledged(&self) -> [usize; COACHES] {
+        self.acknowledged
+            .each_ref()
+            .map(|count| count.load(Ordering::Relaxed))
+    }
+
+    /// Waits until each writer has got on.
+    async fn flows(&self) {
+        let before = self.acknowledged();
+        patiently("every writer is answered", async || {
+            let mut counts = self.acknowledged().into_iter().zip(before);
+            counts.all(|(now, before)| now > before).then_some(())
+        })
+        .await;
+    }
 }
 
 /// Makes, moves and cancels one coach's appointments, each change repeated until it is acknowledged.
-async fn write(stage: &Stage, links: &[Link], mut dice: StdRng, stop: &AtomicBool) -> Written {
+async fn write(
+    stage: &Stage,
+    links: &[Link],
+    mut dice: StdRng,
+    acknowledged: &AtomicUsize,
+    stop: &AtomicBool,
+) -> Desired {
     let mut desired = Desired::default();
     desired.links.extend_from_slice(links);
     let mut open: Vec<Session> = Vec::new();
-    let mut changes = 0;
     while !stop.load(Ordering::Relaxed) {
         let chosen = dice.random_range(0..OPEN_AT_ONCE);
         let session = if chosen < open.len() {
@@ -181,14 +213,14 @@ async fn write(stage: &Stage, links: &[Link], mut dice: StdRng, stop: &AtomicBoo
         client
             .ask(Method::PUT, &path, Some(&body), &[200, 201])
             .await;
-        changes += 1;
+        acknowledged.fetch_add(1, Ordering::Relaxed);
         desired.acknowledge(session.clone());
         if session.status == "confirmed" {
             open.push(session);
         }
         pause(&mut dice, 5..60).await;
     }
-    Written { desired, changes }
+    desired
 }
 
 /// A random moment is what is wanted here.
@@ -205,7 +237,7 @@ struct Killed {
     takeovers: Vec<Duration>,
 }
 
-async fn kill(stage: &Stage, mut dice: StdRng, wanted: usize) -> Killed {
+async fn kill(stage: &Stage, mut dice: StdRng, wanted: usize, stream: &Stream) -> Killed {
     let mut killed = Killed::default();
     let mut turn = 0;
     while killed.kills < wanted {
@@ -213,8 +245,11 @@ async fn kill(stage: &Stage, mut dice: StdRng, wanted: usize) -> Killed {
         if dice.random_range(0..5) != 0 {
             all_serve(stage).await;
         }
-        pause(&mut dice, 0..700).await;
         turn += 1;
+        if turn % ANSWER_EVERY == 0 {
+            stream.flows().await;
+        }
+        pause(&mut dice, 0..700).await;
         if dice.random_range(0..5) == 0 {
             expire_some_tokens(stage, &mut dice);
         }
