@@ -146,6 +146,11 @@ impl Page {
     fn new() -> Self {
         // A browser hashes what it has read, with line ends of one kind.
         let html = service().swagger_ui_html().replace("\r\n", "\n");
+        // Without an icon of its own, a browser asks for one that is not there.
+        let html = html.replace(
+            "<title>Swagger UI</title>",
+            "<title>Calendar integration: the API</title><link rel=\"icon\" href=\"data:,\">",
+        );
         let policy = page_policy(&html);
         Self { html, policy }
     }
@@ -174,11 +179,15 @@ fn page_policy(html: &str) -> String {
     )
 }
 
-/// What is between the tags, as a browser reads it.
+/// What is between the tags, as a browser reads it: to the end tag, whatever else the text speaks of.
 fn scripts(html: &str) -> impl Iterator<Item = &str> {
-    html.split("<script").skip(1).filter_map(|rest| {
-        let (_, rest) = rest.split_once('>')?;
-        rest.split_once("</script").map(|(script, _)| script)
+    let mut rest = html;
+    std::iter::from_fn(move || {
+        let (_, from_tag) = rest.split_once("<script")?;
+        let (_, from_text) = from_tag.split_once('>')?;
+        let (script, after) = from_text.split_once("</script")?;
+        rest = after;
+        Some(script)
     })
 }
 
@@ -217,6 +226,12 @@ mod tests {
         let known = page_policy("<p><script>alert(1)</script>");
         // openssl dgst -sha256 -binary | base64
         assert!(known.contains("'sha256-bhHHL3z2vDgxUt0W3dWQOrprscmda2Y5pLsLg4GF+pI='"));
+    }
+
+    #[test]
+    fn a_script_that_speaks_of_scripts_is_one() {
+        let html = "<script>a = '<script>'</script><p><script src='b'></script>";
+        assert_eq!(scripts(html).collect::<Vec<_>>(), ["a = '<script>'", ""]);
     }
 
     #[test]
