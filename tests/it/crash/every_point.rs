@@ -10,6 +10,7 @@ use std::time::Duration;
 use calendar_integration::failpoint::{Moment, Place, Step};
 use futures::StreamExt;
 use futures::stream;
+use tokio::sync::Semaphore;
 use tokio::task::LocalSet;
 
 use super::client::patiently;
@@ -19,6 +20,8 @@ use super::stage::{Plan, Stage};
 
 /// They mostly wait, for leases above all.
 const RUNS_AT_ONCE: usize = 8;
+/// Of all tests together: more would only keep each other from getting on.
+static PLACES: Semaphore = Semaphore::const_new(RUNS_AT_ONCE);
 
 /// As it ships: whoever starts after a kill looks for work at once, and needs no poll.
 const SLOW: &str = "2m";
@@ -90,6 +93,7 @@ async fn run(failpoints: String, poll_interval: &'static str) -> bool {
 
 /// As a task of its own, so that a failure names the failpoint.
 async fn run_named(failpoints: String, poll_interval: &'static str) -> bool {
+    let _place = PLACES.acquire().await.expect("never closed");
     let end = tokio::task::spawn_local(run(failpoints.clone(), poll_interval)).await;
     end.unwrap_or_else(|_| panic!("failed with FAILPOINTS='{failpoints}'"))
 }
