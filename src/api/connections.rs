@@ -304,7 +304,8 @@ impl ConnectionsApi {
     ) -> Result<Json<SyncStatusView>, Refused<OfConnection>> {
         let view = visible(&bearer, &state, id.0).await?;
         let status = state.store.sync_status(id.0).await?;
-        Ok(Json(SyncStatusView::new(view.connection, status)))
+        let now = state.clock.now();
+        Ok(Json(SyncStatusView::new(view.connection, status, now)))
     }
 
     /// Calendars of the account that can be written to.
@@ -352,7 +353,7 @@ fn unreachable(why: Unreachable) -> Problem {
     }
 }
 
-fn check_templates(changes: &SettingsChanges) -> Result<(), Problem> {
+pub(super) fn check_templates(changes: &SettingsChanges) -> Result<(), Problem> {
     let templates = [
         ("/event_title_template", &changes.event_title_template),
         (
@@ -377,7 +378,7 @@ fn check_templates(changes: &SettingsChanges) -> Result<(), Problem> {
     }
 }
 
-async fn writable_calendar(
+pub(super) async fn writable_calendar(
     state: &ApiState,
     id: ConnectionId,
     wanted: CalendarId,

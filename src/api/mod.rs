@@ -22,6 +22,7 @@ mod entity_tag;
 mod health;
 mod idempotency;
 pub mod ports;
+mod preview;
 mod problem;
 mod queue;
 #[cfg(test)]

@@ -2,7 +2,7 @@
 //!
 //! Owns what an event should show ([`compose`]), what to do next about one appointment in one
 //! calendar ([`plan`]), what a failure leads to ([`judge`]), what an outage costs ([`Breaker`]), what
-//! a report changes ([`receive`]), when a crashed worker comes back ([`restart()`]) and how nodes
+//! a report changes ([`receive`]), what settings would do ([`preview()`]), when a crashed worker comes back ([`restart()`]) and how nodes
 //! divide a quota ([`share()`]). No I/O, no clock, no randomness: each is handed in, so the same state
 //! always leads to the same answer, in steady state and after a crash alike.
 
@@ -11,6 +11,7 @@ mod content;
 mod event;
 mod explain;
 mod intake;
+mod preview;
 mod record;
 mod restart;
 mod retry;
@@ -22,6 +23,7 @@ pub use content::compose;
 pub use event::{Plan, Situation, WhyNot, plan};
 pub use explain::{Explanation, OpenWork, Standing, SyncState, explain};
 pub use intake::{Outcome, receive};
+pub use preview::{Preview, example, is_changed, preview, why_not_written};
 pub use record::{absent, intent, live};
 pub use restart::{Restart, RestartPolicy, restart};
 pub use retry::{Backoff, Verdict, judge};

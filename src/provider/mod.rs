@@ -44,6 +44,14 @@ pub trait Budget: Send + Sync {
     fn charge(&self, units: u32) -> Result<(), SyncFailure>;
 }
 
+/// A title as the service keeps it.
+pub fn kept_title(provider: ProviderKind, title: &str) -> String {
+    match provider {
+        ProviderKind::Google => title.to_owned(),
+        ProviderKind::Outlook => microsoft::subject(title),
+    }
+}
+
 /// One change to one event. Carrying it out twice has the effect of once.
 #[derive(Clone, Debug)]
 pub enum Change {

@@ -46,6 +46,7 @@ mod nodes;
 mod notify;
 mod open;
 mod patience;
+mod preview;
 #[cfg(test)]
 mod query_plans;
 mod settings;

@@ -5,12 +5,12 @@ use std::collections::HashMap;
 use sea_orm::{ColumnTrait, QueryFilter};
 use sea_orm::{ConnectionTrait, EntityTrait, FromQueryResult, QueryOrder, QuerySelect};
 
-use super::entity::job;
+use super::entity::{job, lease};
 use super::patience::in_time;
 use super::sql::Sql;
 use super::{Job, Store, StoreError};
 use crate::domain::{
-    ConnectionId, ConnectionStatus, JobStatus, MappingState, ProviderKind, SyncId,
+    ConnectionId, ConnectionStatus, JobStatus, MappingState, ProviderKind, SyncId, Wait,
 };
 
 /// A full sync under way.
@@ -31,6 +31,8 @@ pub struct SyncStatus {
     /// Events in the calendar.
     pub synced: u64,
     pub current: Option<SyncProgress>,
+    /// What the whole connection waits for, or waited for last.
+    pub wait: Option<Wait>,
     pub recent_jobs: Vec<Job>,
 }
 
@@ -100,6 +102,7 @@ impl Store {
             .limit(RECENT_JOBS)
             .all(&self.read)
             .await?;
+        let lease = lease::Entity::find_by_id(id).one(&self.read).await?;
         let mut recent_jobs: Vec<Job> = recent_jobs.into_iter().map(Job::from).collect();
         super::jobs::put_off(&self.read, &mut recent_jobs).await?;
         Ok(SyncStatus {
@@ -108,6 +111,7 @@ impl Store {
             failed: of(&counts, JobStatus::Failed),
             synced,
             current: self.sync_progress(id).await?,
+            wait: lease.as_ref().and_then(lease::Model::wait),
             recent_jobs,
         })
     }

@@ -123,6 +123,7 @@ fn case(operation: &str, world: &World) -> Option<Case> {
         "start_sign_in" | "list_connections" | "watch_coach" => case(coach, NAMED),
         "update_connection" => sent(connection, json!({"auto_create_events": true}), OWN),
         "sync_now" => case(connection, granted(OWN, 202)),
+        "preview_settings" => sent(connection, json!({"event_title_template": "New"}), OWN),
         "test_connection" | "get_sync_status" | "list_calendars" | "watch_connection"
         | "disconnect" => case(connection, OWN),
         "get_appointment" => case(appointment, OWN),

@@ -27,6 +27,7 @@ mod migrations;
 mod model;
 mod outage;
 mod planted;
+mod preview;
 mod privacy;
 mod quoted;
 mod rate_limits;

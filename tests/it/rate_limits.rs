@@ -36,6 +36,9 @@ async fn being_limited_costs_no_attempt_and_is_waited_out() {
             .expect("a time");
         assert!(due >= daemon.now() + TimeDelta::seconds(90), "{job}");
         assert_eq!(job["attempts"], 0);
+        let waiting = &service.sync_status(id).await["waiting"];
+        assert_eq!(waiting["reason"], "limit");
+        assert_eq!(waiting["until"], job["scheduled_for"]);
 
         // Nobody else waits for that.
         let theirs = Session::tomorrow(other, daemon.now());

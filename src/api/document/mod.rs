@@ -20,6 +20,7 @@ use super::coaches::CoachesApi;
 use super::connect::ConnectApi;
 use super::connections::ConnectionsApi;
 use super::health::HealthApi;
+use super::preview::PreviewApi;
 use super::queue::QueueApi;
 use super::watch::WatchApi;
 use super::webhooks::WebhooksApi;
@@ -48,6 +49,7 @@ pub(super) enum Tag {
 type Apis = (
     ConnectApi,
     ConnectionsApi,
+    PreviewApi,
     WatchApi,
     AppointmentsApi,
     CoachesApi,
@@ -61,6 +63,7 @@ pub(super) fn service() -> OpenApiService<Apis, ()> {
     let apis = (
         ConnectApi,
         ConnectionsApi,
+        PreviewApi,
         WatchApi,
         AppointmentsApi,
         CoachesApi,
@@ -297,6 +300,6 @@ mod tests {
                 }
             }
         }
-        assert_eq!(ids.len(), 34, "{ids:?}");
+        assert_eq!(ids.len(), 35, "{ids:?}");
     }
 }

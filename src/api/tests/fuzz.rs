@@ -195,6 +195,7 @@ fn no_body_is_answered_with_a_failure_of_ours() {
         (Method::POST, "/appointments/batch".to_owned()),
         (Method::PUT, format!("/connections/{id}")),
         (Method::POST, format!("/connections/{id}/sync")),
+        (Method::POST, format!("/connections/{id}/preview")),
     ]);
     let body = prop_oneof![
         4 => nearly_right().prop_map(|body| body.to_string().into_bytes()),

@@ -54,6 +54,15 @@ pub(in crate::api) struct ClientView {
     email: String,
 }
 
+impl From<Client> for ClientView {
+    fn from(client: Client) -> Self {
+        Self {
+            name: client.name,
+            email: client.email,
+        }
+    }
+}
+
 /// The appointment as it now is.
 #[derive(Object)]
 #[oai(rename = "AppointmentReport", deny_unknown_fields)]
@@ -216,10 +225,7 @@ impl From<Appointment> for AppointmentView {
             starts_at: appointment.starts_at.into(),
             ends_at: appointment.ends_at.into(),
             time_zone: appointment.time_zone.name().to_owned(),
-            client: ClientView {
-                name: appointment.client.name,
-                email: appointment.client.email,
-            },
+            client: appointment.client.into(),
             notes: appointment.notes,
             location: appointment.location,
             meeting_url: appointment.meeting_url,

@@ -1,6 +1,6 @@
 //! A connected calendar account: its settings and how its work stands.
 
-use poem_openapi::Object;
+use poem_openapi::{Enum, Object};
 
 use super::JobView;
 use crate::api::UtcTime;
@@ -9,7 +9,7 @@ use crate::api::entity_tag::EntityTag;
 use crate::api::ports::TestReport;
 use crate::domain::{
     Calendar, CalendarId, CoachId, ConnectionId, ConnectionStatus, LastSync, ProviderKind,
-    SettingsChanges, SyncId, Timestamp,
+    SettingsChanges, SyncId, Timestamp, Wait, WaitReason,
 };
 use crate::store;
 
@@ -258,6 +258,45 @@ pub(in crate::api) struct ProgressView {
     failed: u64,
 }
 
+/// What a whole connection waits for: the provider's limit, or ours on its behalf; the end of an outage;
+/// an operator who puts the provider's set-up right, or switches it on again.
+#[derive(Clone, Copy, Debug, Enum)]
+#[oai(rename_all = "snake_case", rename = "WaitReason")]
+pub(in crate::api) enum WaitReasonView {
+    Limit,
+    Outage,
+    SetUp,
+    NotConfigured,
+}
+
+impl From<WaitReason> for WaitReasonView {
+    fn from(why: WaitReason) -> Self {
+        match why {
+            WaitReason::Limit => Self::Limit,
+            WaitReason::Outage => Self::Outage,
+            WaitReason::SetUp => Self::SetUp,
+            WaitReason::NotConfigured => Self::NotConfigured,
+        }
+    }
+}
+
+/// Nothing is asked of the provider before then.
+#[derive(Debug, Object)]
+#[oai(rename = "Wait")]
+pub(in crate::api) struct WaitView {
+    until: UtcTime,
+    reason: WaitReasonView,
+}
+
+impl WaitView {
+    fn of(wait: Wait) -> Self {
+        Self {
+            until: wait.until.into(),
+            reason: wait.why.into(),
+        }
+    }
+}
+
 /// How the work of a connection stands.
 #[derive(Debug, Object)]
 #[oai(rename = "SyncStatus")]
@@ -278,6 +317,9 @@ pub(in crate::api) struct SyncStatusView {
     /// The full sync under way, if there is one.
     #[oai(nullable)]
     current: Option<ProgressView>,
+    /// What the whole connection waits for, while it does.
+    #[oai(nullable)]
+    waiting: Option<WaitView>,
     /// Newest first.
     recent_jobs: Vec<JobView>,
 }
@@ -297,6 +339,7 @@ impl SyncStatusView {
     pub(in crate::api) fn new(
         connection: crate::domain::Connection,
         status: store::SyncStatus,
+        now: Timestamp,
     ) -> Self {
         Self {
             last_sync_at: connection.last_sync_at.map(UtcTime),
@@ -307,6 +350,10 @@ impl SyncStatusView {
             failed: status.failed,
             synced: status.synced,
             current: status.current.map(ProgressView::from),
+            waiting: status
+                .wait
+                .filter(|wait| wait.until > now)
+                .map(WaitView::of),
             recent_jobs: status.recent_jobs.into_iter().map(JobView::from).collect(),
         }
     }

@@ -5,6 +5,7 @@ mod appointment;
 mod audit;
 mod connection;
 mod job;
+mod preview;
 mod webhook;
 
 pub(super) use appointment::{
@@ -16,6 +17,7 @@ pub(super) use connection::{
     SyncStatusView, TestReportView,
 };
 pub(super) use job::{JobPageView, JobView};
+pub(super) use preview::{PreviewView, PreviewedEvent};
 pub(super) use webhook::{
     DeliveryPageView, DeliveryView, RegisteredView, RegistrationBody, RotatedView,
     WebhookChangesBody, WebhookList, WebhookView,

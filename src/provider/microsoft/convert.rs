@@ -129,7 +129,7 @@ fn meeting_text(content: &EventContent, shown: &Event) -> BodyWrite {
 }
 
 /// Shortened at a character, with a mark that it was.
-fn subject(title: &str) -> String {
+pub(in crate::provider) fn subject(title: &str) -> String {
     if title.encode_utf16().count() <= MAX_SUBJECT_UNITS {
         return title.to_owned();
     }

@@ -14,4 +14,5 @@ mod routes;
 mod wire;
 
 pub use client::MicrosoftGraph;
+pub(super) use convert::subject;
 pub use routes::GraphEndpoints;
