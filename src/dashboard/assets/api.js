@@ -1,55 +1,100 @@
-// The public API, and its problems as errors.
+// The public API, and its problems as errors. The page uses nothing that is not here.
 
 import { token } from "./session.js";
+import { T } from "./texts.js";
 
-const BASE = new URL("../api/calendar-integration/", import.meta.url);
+const ROOT = new URL("../", import.meta.url);
+const BASE = new URL("api/calendar-integration/", ROOT);
+const LONGEST_MS = 35_000;
 
 /** What the API refused, in its own words (RFC 9457). */
 export class Problem extends Error {
   constructor(status, body) {
-    super(body?.detail || `The server answered with status ${status}.`);
+    super(body?.detail || T.problems.status(status));
     this.status = status;
     this.code = body?.code ?? "unknown";
     this.errors = body?.errors ?? [];
-    this.requestId = body?.request_id;
+  }
+
+  /** With what is wrong with each field. */
+  get text() {
+    const fields = this.errors.map(({ pointer, detail }) =>
+      T.problems.at(pointer.slice(1).replaceAll("_", " "), detail),
+    );
+    return [this.message, ...fields].join(" ");
   }
 }
 
-async function call(method, path, body) {
-  const headers = { Accept: "application/json", Authorization: `Bearer ${token()}` };
-  if (body !== undefined) headers["Content-Type"] = "application/json";
-  let answer;
+/** A request with our token, answered as it comes. */
+export async function send(method, path, { body, headers, signal, base = BASE } = {}) {
   try {
-    answer = await fetch(new URL(path, BASE), {
+    return await fetch(new URL(path, base), {
       method,
-      headers,
-      // The sign-in cookie that /connect sets ties the callback to this browser.
-      credentials: "include",
+      headers: {
+        Authorization: `Bearer ${token()}`,
+        ...(body === undefined ? {} : { "Content-Type": "application/json" }),
+        ...headers,
+      },
+      // The cookie that /connect sets ties the callback to this browser.
+      credentials: "same-origin",
       cache: "no-store",
-      signal: AbortSignal.timeout(35_000),
+      signal,
       body: body === undefined ? undefined : JSON.stringify(body),
     });
-  } catch {
-    throw new Problem(0, { code: "unreachable", detail: "The server cannot be reached." });
+  } catch (error) {
+    if (signal?.aborted && signal.reason?.name === "AbortError") throw error;
+    throw new Problem(0, { code: "unreachable", detail: T.problems.unreachable });
   }
+}
+
+async function call(method, path, options = {}) {
+  const late = AbortSignal.timeout(LONGEST_MS);
+  const signal = options.signal ? AbortSignal.any([options.signal, late]) : late;
+  const answer = await send(method, path, { ...options, signal });
   const content = await answer.json().catch(() => null);
   if (!answer.ok) throw new Problem(answer.status, content);
   return content;
 }
 
 const id = encodeURIComponent;
-
-export const beginConnect = (provider, coach) => {
-  const query = new URLSearchParams({ return_to: location.origin + location.pathname });
-  return call("GET", `connect/${id(provider)}/${id(coach)}?${query}`);
+const query = (values) => {
+  const given = Object.entries(values).filter(([, value]) => value !== undefined && value !== "");
+  return new URLSearchParams(given).toString();
 };
+
+export const beginConnect = (provider, coach) =>
+  call(
+    "GET",
+    `connect/${id(provider)}/${id(coach)}?${query({ return_to: location.origin + location.pathname })}`,
+  );
 export const connections = (coach) => call("GET", `connections/${id(coach)}`);
-export const change = (connection, changes) => call("PUT", `connections/${id(connection)}`, changes);
+/** Only if nobody changed the connection since: `etag` is the one it was shown with. */
+export const change = (connection, changes, etag) =>
+  call("PUT", `connections/${id(connection)}`, { body: changes, headers: { "If-Match": etag } });
+export const preview = (connection, changes, signal) =>
+  call("POST", `connections/${id(connection)}/preview`, { body: changes, signal });
 export const disconnect = (connection) => call("DELETE", `connections/${id(connection)}`);
-export const syncNow = (connection) => call("POST", `connections/${id(connection)}/sync`, {});
+export const syncNow = (connection, appointment) =>
+  call("POST", `connections/${id(connection)}/sync`, {
+    body: appointment ? { appointment_id: appointment } : {},
+  });
 export const test = (connection) => call("POST", `connections/${id(connection)}/test`);
 export const syncStatus = (connection) => call("GET", `connections/${id(connection)}/sync-status`);
 export const calendars = (connection) => call("GET", `connections/${id(connection)}/calendars`);
 export const appointment = (appointment) => call("GET", `appointments/${id(appointment)}`);
-export const upcoming = (coach, from, limit) =>
-  call("GET", `appointments?${new URLSearchParams({ coach_id: coach, from, limit })}`);
+export const appointments = (coach, { from, to, limit, cursor }) =>
+  call("GET", `appointments?${query({ coach_id: coach, from, to, limit, cursor })}`);
+
+// For operators.
+const top = { base: ROOT };
+export const readiness = async () => (await send("GET", "health/ready", top)).json();
+export const actors = (filter) => call("GET", `health/actors?${query(filter)}`, top);
+export const metrics = async () => {
+  const answer = await send("GET", "metrics", top);
+  if (!answer.ok) throw new Problem(answer.status, await answer.json().catch(() => null));
+  return answer.text();
+};
+export const jobs = (filter) => call("GET", `queue?${query(filter)}`);
+export const retryJob = (job) => call("POST", `queue/${id(job)}/retry`);
+export const retryFailed = (filter = {}) => call("POST", `queue/retry-failed?${query(filter)}`);
+export const audit = (filter) => call("GET", `audit?${query(filter)}`);

@@ -1,115 +1,122 @@
-// The page as a whole: signing in, polling, connecting.
+// The page as a whole: who is signed in, and which view is open.
 
-import * as api from "./api.js";
-import * as appointments from "./appointments.js";
-import * as connections from "./connections.js";
-import { notice } from "./dom.js";
+import { h, setText } from "./dom.js";
+import { notice } from "./notices.js";
 import * as session from "./session.js";
-import { callbackOutcome, problemText } from "./words.js";
+import { T } from "./texts.js";
 
-const POLL_MS = 2000;
-
-const page = {
-  signIn: document.getElementById("sign-in"),
-  content: document.getElementById("content"),
-  signOut: document.getElementById("sign-out"),
+// The operator's view is fetched only by those who open it.
+const VIEWS = {
+  coach: () => import("./coach.js"),
+  operator: () => import("./operator.js"),
 };
-let timer = 0;
-let refreshing = null;
-let unreachable = false;
 
-function showSignIn(text) {
-  clearTimeout(timer);
-  connections.clear();
-  appointments.clear();
-  page.content.hidden = true;
-  page.signOut.hidden = true;
-  page.signIn.hidden = false;
-  if (text) notice(text, "bad");
-}
+const main = document.getElementById("main");
+const viewSwitch = document.getElementById("views");
+const signOut = document.getElementById("sign-out");
+let end = () => {};
+let turn = 0;
 
-function begin() {
-  if (!session.token()) {
-    showSignIn();
-  } else if (!session.coachId()) {
-    session.forget();
-    showSignIn("This is no token of a coach.");
-  } else {
-    page.signIn.hidden = true;
-    page.content.hidden = false;
-    page.signOut.hidden = false;
-    refreshAll();
-  }
-}
-
-/** Reads everything anew, now; the next poll follows when it is done. */
-function refreshAll() {
-  refreshing ??= read().finally(() => {
-    refreshing = null;
-    clearTimeout(timer);
-    if (session.token()) timer = setTimeout(refreshAll, POLL_MS);
+async function begin() {
+  end();
+  end = () => {};
+  const mine = ++turn;
+  const view = session.view();
+  showHeader(view);
+  if (!view) return showSignIn();
+  const opened = await VIEWS[view]();
+  if (mine !== turn) return;
+  if (view === "coach") opened.tellOutcome();
+  end = opened.open(main, () => {
+    session.forget(view);
+    begin();
+    notice(T.signIn.ended, "bad");
   });
-  return refreshing;
+  // For those who measure.
+  performance.mark("interactive");
 }
 
-async function read() {
-  const coach = session.coachId();
-  if (!coach) return;
-  try {
-    const known = await connections.refresh(coach, connect, refreshAll);
-    // Nobody sees a hidden page; its appointments can wait.
-    if (!document.hidden) await appointments.refresh(coach, known);
-    if (unreachable) notice("");
-    unreachable = false;
-  } catch (problem) {
-    if (problem.status === 401) {
-      session.forget();
-      showSignIn("Your sign-in has ended. Please open the page from your booking platform again.");
-      return;
-    }
-    unreachable = true;
-    notice(problemText(problem), "bad");
-  }
+function showHeader(view) {
+  const all = session.views();
+  signOut.hidden = !view;
+  viewSwitch.hidden = all.length < 2;
+  viewSwitch.replaceChildren(
+    ...all.map((name) =>
+      h(
+        "button",
+        {
+          type: "button",
+          aria: { pressed: String(name === view) },
+          on: {
+            click: () => {
+              session.show(name);
+              notice("");
+              begin();
+            },
+          },
+        },
+        T.views[name],
+      ),
+    ),
+  );
 }
 
-async function connect(provider) {
-  try {
-    const { authorization_url: address } = await api.beginConnect(provider, session.coachId());
-    location.assign(address);
-  } catch (problem) {
-    notice(problemText(problem), "bad");
-  }
+function showSignIn() {
+  const token = h("textarea", {
+    id: "token",
+    rows: 4,
+    required: true,
+    autocomplete: "off",
+    spellcheck: false,
+  });
+  const submit = (event) => {
+    event.preventDefault();
+    const view = session.keep(token.value);
+    notice(view ? "" : T.signIn.wrong, "bad");
+    if (view) (session.show(view), begin());
+  };
+  main.replaceChildren(
+    h(
+      "section",
+      { className: "panel narrow", aria: { labelledby: "sign-in-title" } },
+      h("h2", { id: "sign-in-title" }, T.signIn.title),
+      h("p", {}, T.signIn.how),
+      h(
+        "form",
+        { on: { submit } },
+        h("label", { htmlFor: "token" }, T.signIn.token),
+        token,
+        h(
+          "div",
+          { className: "buttons" },
+          h("button", { type: "submit", className: "main" }, T.signIn.submit),
+        ),
+      ),
+    ),
+  );
 }
 
-/** Tells how a sign-in at a provider ended, once: the address is cleaned of it. */
-function tellOutcome() {
-  const query = new URLSearchParams(location.search);
-  const outcome = callbackOutcome(query);
-  if (!outcome) return;
-  notice(outcome.text, outcome.kind);
-  for (const name of ["success", "error", "provider", "connection_id"]) query.delete(name);
-  const rest = query.size > 0 ? `?${query}` : "";
-  history.replaceState(null, "", location.pathname + rest + location.hash);
+function useToken() {
+  const kept = session.takeFromAddress();
+  if (kept?.length === 0) notice(T.signIn.wrong, "bad");
+  return kept !== null;
 }
 
-for (const button of document.querySelectorAll("[data-connect]")) {
-  button.addEventListener("click", () => connect(button.dataset.connect));
+for (const [id, text] of [
+  ["skip", T.skip],
+  ["title", T.title],
+  ["sign-out", T.signOut],
+]) {
+  setText(document.getElementById(id), text);
 }
-page.signOut.addEventListener("click", () => {
+viewSwitch.setAttribute("aria-label", T.views.label);
+document.title = T.title;
+signOut.addEventListener("click", () => {
   session.forget();
-  notice("");
-  showSignIn();
-});
-document.getElementById("sign-in-form").addEventListener("submit", (event) => {
-  event.preventDefault();
-  const field = document.getElementById("token");
-  session.keep(field.value);
-  field.value = "";
   notice("");
   begin();
 });
-addEventListener("hashchange", () => session.takeFromAddress() && begin());
+addEventListener("hashchange", () => useToken() && begin());
 
-tellOutcome();
-session.takeFromAddress();
+useToken();
 begin();

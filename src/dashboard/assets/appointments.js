@@ -1,62 +1,158 @@
-// The coming appointments, and for each calendar why it shows them or not.
+// Appointments by day, and for each calendar whether it shows them, and why not.
 
 import * as api from "./api.js";
-import { element, follow, setClass, setText } from "./dom.js";
-import { APPOINTMENT_STATES, PROVIDERS, SYNC_STATES, elsewhere, span } from "./words.js";
+import { busy, button, follow, h, setClass, setText } from "./dom.js";
+import { day, hour, ownZone, span } from "./format.js";
+import { PROVIDERS, T } from "./texts.js";
 
-/** So many are shown: each is asked for by itself to learn how it stands. */
-const SHOWN = 20;
+/** So many at once: each is asked for by itself to learn how it stands. */
+const AT_ONCE = 10;
+/** Changes come in bursts. */
+const SOON_MS = 1_000;
 
-const list = document.getElementById("appointments");
-const rows = new Map();
+export function appointmentList(coach, connections) {
+  const rows = new Map();
+  let shown = AT_ONCE;
+  let timer = 0;
+  let isStopped = false;
+  let reading = null;
+  const list = h("ul", { className: "rows" });
+  const none = h("p", { className: "empty", hidden: true }, T.appointments.none);
+  const count = h("p", { className: "soft", role: "status" });
+  const from = h("input", { type: "date", id: "from", value: day(new Date()), on: { change: search } });
+  const to = h("input", { type: "date", id: "to", on: { change: search } });
+  const more = button(T.more, () => {
+    shown += AT_ONCE;
+    busy(more, refresh, () => {});
+  });
+  more.hidden = true;
+  const today = button(T.appointments.today, () => {
+    from.value = day(new Date());
+    to.value = "";
+    search();
+  });
+  const node = h(
+    "section",
+    { aria: { labelledby: "appointments-title" } },
+    h(
+      "div",
+      { className: "bar" },
+      h("h2", { id: "appointments-title" }, T.appointments.title),
+      h(
+        "div",
+        { className: "filter", role: "search" },
+        h("label", { htmlFor: "from" }, T.appointments.from, from),
+        h("label", { htmlFor: "to" }, T.appointments.to, to),
+        today,
+      ),
+    ),
+    count,
+    none,
+    list,
+    h("div", { className: "buttons" }, more),
+  );
 
-export async function refresh(coach, connections) {
-  const { appointments } = await api.upcoming(coach, new Date().toISOString(), SHOWN);
-  const explained = await Promise.all(appointments.map(({ id }) => api.appointment(id).catch(() => null)));
-  const accounts = new Map(connections.map((c) => [c.id, c.account_email]));
-  const items = appointments.map((appointment, position) => ({
-    appointment,
-    standings: explained[position]?.connections ?? [],
-    accounts,
-  }));
-  follow(list, rows, items, (item) => item.appointment.id, row);
-  document.getElementById("no-appointments").hidden = items.length > 0;
+  function search() {
+    shown = AT_ONCE;
+    refresh();
+  }
+
+  function refresh() {
+    clearTimeout(timer);
+    timer = 0;
+    reading = (reading ?? Promise.resolve()).then(read).catch(() => {});
+    return reading;
+  }
+
+  async function read() {
+    if (isStopped) return;
+    const asked = { from: instant(from.value, 0), to: instant(to.value, 1), limit: Math.min(shown, 200) };
+    const page = await api.appointments(coach, asked);
+    const all = await Promise.all(page.appointments.map(({ id }) => api.appointment(id).catch(() => null)));
+    const accounts = new Map(connections().map((one) => [one.id, one.account_email]));
+    const items = all.filter(Boolean).map((appointment) => ({ appointment, accounts, refresh }));
+    follow(list, rows, items, (item) => item.appointment.id, row);
+    none.hidden = items.length > 0;
+    more.hidden = !page.next_cursor;
+    setText(count, items.length > 0 ? T.appointments.results(items.length, Boolean(page.next_cursor)) : "");
+  }
+
+  return {
+    node,
+    refreshSoon: () => {
+      if (!document.hidden) timer ||= setTimeout(refresh, SOON_MS);
+    },
+    stop: () => {
+      isStopped = true;
+      clearTimeout(timer);
+    },
+  };
 }
 
-export function clear() {
-  rows.clear();
-  list.replaceChildren();
+/** The first instant of the day in a date field, or of one `later`. */
+function instant(value, later) {
+  if (!value) return "";
+  const [year, month, date] = value.split("-").map(Number);
+  return new Date(year, month - 1, date + later).toISOString();
 }
 
 function row() {
-  const when = element("strong");
-  const zone = element("p", { className: "soft" });
-  const what = element("h3");
-  const place = element("p", { className: "soft" });
-  const places = element("ul");
+  const when = h("h3");
+  const zone = h("p", { className: "soft" });
+  const who = h("p", { className: "who" });
+  const place = h("p", { className: "soft" });
+  const places = h("ul", { className: "places" });
   const lines = new Map();
-  const node = element("li", {}, element("div", {}, when, zone), element("div", {}, what, place, places));
-  const update = ({ appointment, standings, accounts }) => {
-    setText(when, span(appointment));
-    setText(zone, elsewhere(appointment));
-    const state = APPOINTMENT_STATES[appointment.status] ?? appointment.status;
-    setText(what, `${appointment.client.name} (${state})`);
+  const node = h("li", {}, h("div", {}, when, zone), h("div", {}, who, place, places));
+  const update = ({ appointment, accounts, refresh }) => {
+    const state = T.appointments.status[appointment.status] ?? appointment.status;
+    const isElsewhere = appointment.time_zone !== ownZone;
+    setText(when, span(appointment.starts_at, appointment.ends_at));
+    setText(
+      zone,
+      isElsewhere
+        ? T.appointments.elsewhere(hour(appointment.starts_at, appointment.time_zone), appointment.time_zone)
+        : "",
+    );
+    setText(who, `${appointment.client.name} · ${state}`);
     setText(place, appointment.location ?? appointment.meeting_url ?? "");
-    const items = standings.map((standing) => ({ ...standing, account: accounts.get(standing.connection_id) }));
-    follow(places, lines, items, (item) => item.connection_id, line);
+    const items = appointment.connections.map((one) => ({
+      ...one,
+      account: accounts.get(one.connection_id),
+      appointment: appointment.id,
+      refresh,
+    }));
+    follow(places, lines, items, (one) => one.connection_id, line);
   };
   return { node, update };
 }
 
+/** The appointment in one calendar. */
 function line() {
-  const node = element("li");
-  const update = (standing) => {
-    const { kind, text } = SYNC_STATES[standing.sync_status] ?? { kind: "", text: standing.sync_status };
-    const name = PROVIDERS[standing.provider] ?? standing.provider;
-    const account = standing.account ? ` (${standing.account})` : "";
-    const error = standing.error ? ` ${standing.error}` : "";
-    setText(node, `${name}${account}: ${text}. ${standing.reason}${error}`);
-    setClass(node, kind);
+  let item = null;
+  const chip = h("span", { className: "chip" });
+  const name = h("span");
+  const why = h("span", { className: "soft" });
+  const retry = button(T.appointments.retry, () =>
+    busy(
+      retry,
+      async () => {
+        await api.syncNow(item.connection_id, item.appointment);
+        await item.refresh();
+      },
+      (problem) => setText(why, problem.text),
+    ),
+  );
+  const node = h("li", {}, chip, name, why, retry);
+  const update = (now) => {
+    item = now;
+    const [kind, text] = T.appointments.sync[now.sync_status] ?? ["", now.sync_status];
+    const short = PROVIDERS[now.provider]?.short ?? now.provider;
+    setText(name, now.account ? `${short} (${now.account})` : short);
+    setText(chip, text);
+    setClass(chip, `chip ${kind}`);
+    setText(why, now.sync_status === "synced" ? "" : now.reason);
+    retry.hidden = now.sync_status !== "failed";
   };
   return { node, update };
 }

@@ -1,13 +1,22 @@
 // Building and changing the page, as text only: nothing from the API is ever read as markup.
 
-export function element(tag, properties = {}, ...children) {
+/** A node with properties and children; `data`, `aria` and `on` are objects of their own. */
+export function h(tag, { data, aria, on, role, ...properties } = {}, ...children) {
   const node = document.createElement(tag);
   Object.assign(node, properties);
-  node.append(...children);
+  Object.assign(node.dataset, data);
+  for (const [name, value] of Object.entries(aria ?? {})) node.setAttribute(`aria-${name}`, value);
+  for (const [name, listener] of Object.entries(on ?? {})) node.addEventListener(name, listener);
+  if (role) node.setAttribute("role", role);
+  node.append(...children.flat().filter((child) => child !== null && child !== undefined));
   return node;
 }
 
-// Unchanged text is left alone, so that screen readers do not repeat it at every poll.
+export function button(text, listener, className = "") {
+  return h("button", { type: "button", className, on: { click: listener } }, text);
+}
+
+// Unchanged text is left alone, so that screen readers do not repeat it at every look.
 export function setText(node, text) {
   if (node.textContent !== text) node.textContent = text;
 }
@@ -18,7 +27,7 @@ export function setClass(node, name) {
 
 /**
  * Makes the children of `list` follow `items`, keeping the node of every item that stays: focus and
- * open menus survive a poll.
+ * what a person has opened survive.
  */
 export function follow(list, nodes, items, keyOf, make) {
   const wanted = new Set(items.map(keyOf));
@@ -42,7 +51,18 @@ export function follow(list, nodes, items, keyOf, make) {
   });
 }
 
-export function notice(text, kind) {
-  const place = document.getElementById("notices");
-  place.replaceChildren(...(text ? [element("p", { className: `notice ${kind}` }, text)] : []));
+/** Disables the button while the work is under way; what goes wrong is told with `tell`. */
+export async function busy(node, work, tell) {
+  if (node.disabled) return;
+  const hadFocus = document.activeElement === node;
+  node.disabled = true;
+  try {
+    await work();
+  } catch (problem) {
+    tell(problem);
+  } finally {
+    node.disabled = false;
+    // A disabled button loses the focus, and with it a keyboard loses its place.
+    if (hadFocus && document.activeElement === document.body) node.focus();
+  }
 }
