@@ -16,6 +16,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
+use poem::Route;
 use ractor::ActorRef;
 use tokio::net::TcpListener;
 use tokio::task::JoinHandle;
@@ -104,6 +105,15 @@ impl Daemon {
     /// # Errors
     /// Says which setting, or what around the daemon, is in the way; nothing is left running.
     pub async fn start(config: Config, surroundings: Surroundings) -> Result<Self, StartError> {
+        Self::start_with(config, surroundings, dashboard::routes()).await
+    }
+
+    /// With these pages beside the API.
+    pub(crate) async fn start_with(
+        config: Config,
+        surroundings: Surroundings,
+        pages: Route,
+    ) -> Result<Self, StartError> {
         let Surroundings {
             clock,
             entropy,
@@ -169,7 +179,7 @@ impl Daemon {
         background.watch(&ports, config.sync.poll_interval);
 
         let deadline = config.shutdown_deadline;
-        let service = api::service(api_state(config, &ports, http, guard), dashboard::routes());
+        let service = api::service(api_state(config, &ports, http, guard), pages);
         let server = tokio::spawn(server::serve(
             listener,
             service,

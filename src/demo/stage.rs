@@ -4,6 +4,7 @@ use std::ffi::OsString;
 use std::net::{Ipv4Addr, SocketAddr};
 
 use anyhow::Context;
+use poem::Route;
 use secrecy::{ExposeSecret, SecretString};
 use tempfile::TempDir;
 use tokio::net::TcpListener;
@@ -12,6 +13,7 @@ use url::Url;
 use super::settings::{fresh_jwt_secret, fresh_key_line, provider_settings};
 use crate::config::{Config, Section, Sources};
 use crate::daemon::{Daemon, Surroundings};
+use crate::dashboard;
 use crate::simulator::{Simulator, SimulatorConfig, SimulatorHandle};
 
 /// How to set the stage.
@@ -23,6 +25,8 @@ pub(super) struct Plan {
     pub(super) simulator: SimulatorConfig,
     /// Beside those that lead to the simulator.
     pub(super) settings: Vec<(&'static str, String)>,
+    /// Adds pages to those of the daemon, told where the simulator is.
+    pub(super) pages: Option<fn(Route, &Url) -> Route>,
 }
 
 pub(super) struct Stage {
@@ -69,7 +73,11 @@ impl Stage {
             .into_iter()
             .chain(others.map(|(name, value)| (name, OsString::from(value))));
         let config = Config::load(&Sources::of_pairs(pairs))?;
-        let daemon = Daemon::start(config, surroundings.clone()).await?;
+        let pages = match plan.pages {
+            Some(add) => add(dashboard::routes(), simulator.url()),
+            None => dashboard::routes(),
+        };
+        let daemon = Daemon::start_with(config, surroundings.clone(), pages).await?;
         Ok(Self {
             surroundings,
             jwt_secret,

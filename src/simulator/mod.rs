@@ -5,7 +5,7 @@
 //! as the providers' documents say, never as our client would like; knows nothing of the daemon.
 //!
 //! Everything lies under one loopback origin: `/google/…`, `/microsoft/…`, a control API for other
-//! processes under `/control/…`, and a week view for people at `/`. The same controls are methods
+//! processes under `/control/…`, and for people a week view at `/` with a panel to make trouble. The same controls are methods
 //! of [`SimulatorHandle`]. State is memory alone and ends with the simulator.
 
 mod account;
@@ -27,6 +27,7 @@ mod random;
 mod server;
 mod shape;
 mod tokens;
+mod trouble;
 mod view;
 mod week;
 mod world;

@@ -13,6 +13,7 @@ use super::faults::FaultEffect;
 use super::faults::wire::{cut_connection, echo, spoil};
 use super::ledger::{CallKind, SeenCall};
 use super::message::{Call, Reply, parse_query};
+use super::trouble;
 use super::week;
 use super::world::Shared;
 use super::{google, microsoft};
@@ -43,6 +44,7 @@ impl Endpoint for Front {
             "google" | "microsoft" => provider_call(shared, &call).await,
             "control" => control::answer(shared, &call).into(),
             "" | "week" | "week.json" => week::answer(shared, &call).into(),
+            "trouble" => trouble::answer(shared, &call).into(),
             _ => Reply::empty(404).into(),
         })
     }

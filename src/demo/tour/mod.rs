@@ -2,6 +2,7 @@
 
 #![expect(clippy::print_stdout, reason = "tells people where to look")]
 
+mod page;
 mod scene;
 mod trickle;
 
@@ -27,6 +28,7 @@ pub async fn look_around(stop: impl Future<Output = ()>) -> anyhow::Result<()> {
         simulator_port: SIMULATOR_PORT,
         simulator: SimulatorConfig::default(),
         settings: Vec::new(),
+        pages: Some(page::beside),
     })
     .await?;
     let ended = tokio::select! {
@@ -64,11 +66,16 @@ fn introduce(stage: &Stage, api: &Api, coach: CoachId, appointments: usize) {
     }
     let token = api.coach_token(coach, LINK_TTL);
     println!(
-        "A demo coach with {appointments} appointments around this week. Open this link, connect \
-         Google or Outlook\n(any e-mail address will do: both are simulated), and watch.\n"
+        "A demo coach with {appointments} appointments around this week. Open the first link, connect \
+         Google or Outlook\n(any e-mail address will do: both are simulated), watch, and make trouble.\n"
     );
     println!(
-        "Dashboard      {root}dashboard#token={}",
+        "Demo           {root}demo#token={coach}&token={operator}",
+        coach = token.expose_secret(),
+        operator = api.admin_token().expose_secret(),
+    );
+    println!(
+        "Dashboard      {root}dashboard#token={}  (the coach's alone)",
         token.expose_secret()
     );
     println!("Calendars      {simulator}  (week view of the simulated accounts)");

@@ -17,6 +17,7 @@ use crate::domain::{ProviderKind, Timestamp};
 use super::account::{Account, AccountKey, CalendarState};
 use super::message::{Call, Reply, local_to_utc};
 use super::page::{document, escape};
+use super::trouble;
 use super::view;
 use super::world::{Shared, World};
 
@@ -214,11 +215,12 @@ fn page(world: &World, call: &Call) -> String {
         &format!("Week of {title}"),
         &format!(
             "<main><div class=\"bar\"><h1>{title}</h1><span class=\"grow\"></span>{before}{now}{after}\
-             <a href=\"/\">All accounts</a></div>{sheets}</main>\n<script>\n{script}</script>",
+             <a href=\"/\">All accounts</a></div>{trouble}{sheets}</main>\n<script>\n{script}</script>",
             title = escape(title),
             before = link(monday - Days::new(7), "Earlier"),
             now = link(call.at.now.with_timezone(&zone).date_naive(), "This week"),
             after = link(monday + Days::new(7), "Later"),
+            trouble = trouble::panel(world.faults.status().len()),
             script = include_str!("week.js"),
         ),
     )
