@@ -1,0 +1,97 @@
+// An operator: what runs, what failed, and another try.
+
+import assert from "node:assert/strict";
+import { after, before, test } from "node:test";
+import { connect, launch, stands, visit } from "./browser.js";
+import { eventually, startDemo } from "./demo.js";
+
+const GOOGLE = "amy@example.com";
+let browser, demo, tab, page, connection;
+
+before(async () => {
+  [browser, demo] = await Promise.all([launch(), startDemo()]);
+  tab = await visit(browser, demo, { refusals: [404] });
+  page = tab.page;
+  await page.goto(demo.link("coach", "operator"));
+  await connect(page, demo, "Google Calendar", GOOGLE);
+  await stands(page, GOOGLE, "In step.");
+  connection = await page.locator(".card").getAttribute("data-connection");
+});
+after(async () => {
+  await browser?.close();
+  await demo?.stop();
+});
+
+const dialog = () => page.getByRole("dialog", { name: "Connection" });
+const fail = () =>
+  demo.control("POST", "faults", { provider: "google", effect: { kind: "status", status: 400 } });
+const hasFailed = (id) =>
+  eventually("it is given up", async () => {
+    const { connections } = await demo.api("GET", `appointments/${id}`);
+    return connections[0].sync_status === "failed";
+  });
+
+test("the switch leads from the coach's view to the operator's", async () => {
+  await page.getByRole("button", { name: "Operator" }).click();
+  await page.getByRole("heading", { name: "This node" }).waitFor();
+  await page.getByText("Database", { exact: true }).waitFor();
+  await tab.isAccessible("operator");
+  await tab.shot("20-operator");
+});
+
+test("a connection is opened, with its jobs and its history", async () => {
+  await page.getByLabel("Find by id").fill(connection);
+  await page.getByRole("button", { name: "Open", exact: true }).click();
+  await dialog().getByText(`Google: ${GOOGLE}`).waitFor();
+  await dialog().getByText("Connected").first().waitFor();
+  await dialog()
+    .getByRole("row", { name: /create completed/ })
+    .first()
+    .waitFor();
+  await tab.isAccessible("drill-down");
+  await tab.shot("21-drill-down");
+});
+
+test("a failed job is replayed", async () => {
+  await fail();
+  const { id, ...body } = demo.appointment(60, "Fay Failing");
+  await demo.api("PUT", `appointments/${id}`, body);
+  await hasFailed(id);
+  const failed = dialog().locator(`tr[data-appointment="${id}"]`, { hasText: "failed" });
+  await failed.waitFor();
+  await tab.shot("22-failed");
+  await demo.control("DELETE", "faults");
+  await failed.getByRole("button", { name: "Retry" }).click();
+  await dialog().getByText("tried again").waitFor();
+  await eventually("it is in the calendar", async () =>
+    (await demo.events("google", GOOGLE)).some((event) => event.appointment_id === id),
+  );
+  await dialog().getByRole("button", { name: "Close" }).click();
+  await dialog().waitFor({ state: "detached" });
+});
+
+test("all failed jobs are replayed, after a question", async () => {
+  await fail();
+  const { id, ...body } = demo.appointment(90, "Flo Failing");
+  await demo.api("PUT", `appointments/${id}`, body);
+  await hasFailed(id);
+  await demo.control("DELETE", "faults");
+  await page.getByRole("button", { name: "Replay all failed" }).click();
+  const question = page.getByRole("alertdialog");
+  await question.getByRole("button", { name: "Replay all failed" }).click();
+  await page.getByText("tried again.").waitFor();
+  await eventually("it is in the calendar", async () =>
+    (await demo.events("google", GOOGLE)).some((event) => event.appointment_id === id),
+  );
+});
+
+test("figures are drawn, and are there as tables", async () => {
+  const depth = page.locator("figure", { hasText: "Queue depth" });
+  await depth.getByText("As a table").click();
+  await depth.getByRole("row").nth(1).waitFor();
+  assert.match(await depth.locator("path").first().getAttribute("d"), /^M/);
+  await tab.isAccessible("figures");
+  await tab.shot("23-figures");
+});
+
+test("nothing went wrong on the way", () => tab.isClean());
