@@ -204,14 +204,19 @@ mod tests {
 
     #[test]
     fn every_file_that_is_imported_is_served() {
+        let is_served = |name: &str| ASSETS.iter().any(|asset| asset.name == name);
         for asset in ASSETS {
             let imports = ["from \"./", "import(\"./"]
                 .into_iter()
                 .flat_map(|begin| asset.body.split(begin).skip(1))
                 .filter_map(|rest| rest.split('"').next());
             for import in imports {
-                assert!(ASSETS.iter().any(|other| other.name == import), "{import}");
+                assert!(is_served(import), "{import}");
             }
+        }
+        let linked = PAGE.body.split("=\"dashboard/").skip(1);
+        for name in linked.filter_map(|rest| rest.split('"').next()) {
+            assert!(is_served(name), "{name}");
         }
     }
 }

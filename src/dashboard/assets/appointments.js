@@ -2,7 +2,7 @@
 
 import * as api from "./api.js";
 import { busy, button, follow, h, setClass, setText } from "./dom.js";
-import { day, hour, ownZone, span } from "./format.js";
+import { day, hour, localTimes, ownZone, span } from "./format.js";
 import { PROVIDERS, T } from "./texts.js";
 
 /** So many at once: each is asked for by itself to learn how it stands. */
@@ -151,7 +151,7 @@ function line() {
     setText(name, now.account ? `${short} (${now.account})` : short);
     setText(chip, text);
     setClass(chip, `chip ${kind}`);
-    setText(why, now.sync_status === "synced" ? "" : now.reason);
+    setText(why, now.sync_status === "synced" ? "" : localTimes(now.reason));
     retry.hidden = now.sync_status !== "failed";
   };
   return { node, update };

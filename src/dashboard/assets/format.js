@@ -2,6 +2,7 @@
 
 const CLOCK = { hour: "2-digit", minute: "2-digit" };
 const DAY = { weekday: "short", day: "numeric", month: "short" };
+const NEAR_MS = 120_000;
 const RELATIVE = new Intl.RelativeTimeFormat("en", { numeric: "auto" });
 const STEPS = [
   ["day", 86_400],
@@ -18,12 +19,18 @@ export function ago(text, now = Date.now()) {
   return "just now";
 }
 
-/** The hour, and the day where it is not today's. */
+/** The hour, with seconds where they matter, and the day where it is not today's. */
 export function clock(text) {
   const at = new Date(text);
-  const time = at.toLocaleTimeString([], CLOCK);
+  const isNear = Math.abs(at - Date.now()) < NEAR_MS;
+  const time = at.toLocaleTimeString([], isNear ? { ...CLOCK, second: "2-digit" } : CLOCK);
   const isToday = at.toDateString() === new Date().toDateString();
   return isToday ? time : `${at.toLocaleDateString([], DAY)}, ${time}`;
+}
+
+/** A sentence of the API with its instants as the reader's clock shows them. */
+export function localTimes(sentence) {
+  return sentence.replace(/\d{4}-\d\d-\d\dT[\d:.]+Z/g, clock);
 }
 
 export function moment(text) {
