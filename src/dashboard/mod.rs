@@ -67,6 +67,7 @@ const ASSETS: &[Asset] = &[
     script("confirm.js", include_str!("assets/confirm.js")),
     script("dom.js", include_str!("assets/dom.js")),
     script("drill.js", include_str!("assets/drill.js")),
+    script("figures.js", include_str!("assets/figures.js")),
     script("format.js", include_str!("assets/format.js")),
     script("live.js", include_str!("assets/live.js")),
     script("metrics.js", include_str!("assets/metrics.js")),

@@ -5,12 +5,12 @@ use std::collections::HashMap;
 use sea_orm::{ColumnTrait, QueryFilter};
 use sea_orm::{ConnectionTrait, EntityTrait, FromQueryResult, QueryOrder, QuerySelect};
 
-use super::entity::{job, lease};
+use super::entity::{connection, job, lease};
 use super::patience::in_time;
 use super::sql::Sql;
 use super::{Job, Store, StoreError};
 use crate::domain::{
-    ConnectionId, ConnectionStatus, JobStatus, MappingState, ProviderKind, SyncId, Wait,
+    ConnectionId, ConnectionStatus, JobStatus, MappingState, ProviderKind, SyncId, Timestamp, Wait,
 };
 
 /// A full sync under way.
@@ -33,6 +33,8 @@ pub struct SyncStatus {
     pub current: Option<SyncProgress>,
     /// What the whole connection waits for, or waited for last.
     pub wait: Option<Wait>,
+    /// When the stored access token ends; it is renewed as needed.
+    pub access_expires_at: Option<Timestamp>,
     pub recent_jobs: Vec<Job>,
 }
 
@@ -102,6 +104,13 @@ impl Store {
             .limit(RECENT_JOBS)
             .all(&self.read)
             .await?;
+        let access_expires_at = connection::Entity::find_by_id(id)
+            .select_only()
+            .column(connection::Column::AccessTokenExpiresAt)
+            .into_tuple::<Option<Timestamp>>()
+            .one(&self.read)
+            .await?
+            .flatten();
         let lease = lease::Entity::find_by_id(id).one(&self.read).await?;
         let mut recent_jobs: Vec<Job> = recent_jobs.into_iter().map(Job::from).collect();
         super::jobs::put_off(&self.read, &mut recent_jobs).await?;
@@ -112,6 +121,7 @@ impl Store {
             synced,
             current: self.sync_progress(id).await?,
             wait: lease.as_ref().and_then(lease::Model::wait),
+            access_expires_at,
             recent_jobs,
         })
     }

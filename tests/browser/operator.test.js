@@ -44,6 +44,7 @@ test("a connection is opened, with its jobs and its history", async () => {
   await page.getByRole("button", { name: "Open", exact: true }).click();
   await dialog().getByText(`Google: ${GOOGLE}`).waitFor();
   await dialog().getByText("Connected").first().waitFor();
+  await dialog().getByText("Access token ends").waitFor();
   await dialog()
     .getByRole("row", { name: /create completed/ })
     .first()

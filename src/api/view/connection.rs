@@ -320,6 +320,9 @@ pub(in crate::api) struct SyncStatusView {
     /// What the whole connection waits for, while it does.
     #[oai(nullable)]
     waiting: Option<WaitView>,
+    /// When the access token that is stored ends. It is renewed by itself as needed.
+    #[oai(nullable)]
+    access_expires_at: Option<UtcTime>,
     /// Newest first.
     recent_jobs: Vec<JobView>,
 }
@@ -354,6 +357,7 @@ impl SyncStatusView {
                 .wait
                 .filter(|wait| wait.until > now)
                 .map(WaitView::of),
+            access_expires_at: status.access_expires_at.map(UtcTime),
             recent_jobs: status.recent_jobs.into_iter().map(JobView::from).collect(),
         }
     }

@@ -91,7 +91,12 @@ export function card(first, page) {
       () => failure(now.id, say, page),
     );
   }
-  return { node, update: (now) => show(now), details: (known) => show(connection, known) };
+  return {
+    node,
+    update: (now) => show(now),
+    details: (known) => show(connection, known),
+    progress: (current) => show(connection, { recent_jobs: [], ...details, current }),
+  };
 }
 
 function showProgress(bar, current) {

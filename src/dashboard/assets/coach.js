@@ -89,10 +89,7 @@ export function open(main, refused) {
   );
   stop = watch(coach, {
     connections: show,
-    progress: (id, current) => {
-      const one = connections.find((one) => one.id === id);
-      if (one) (asked.delete(id), details({ ...one, pending: Math.max(one.pending, current ? 1 : 0) }, one));
-    },
+    progress: (id, current) => cards.get(id)?.progress(current),
     ended: () => appointments.refreshSoon(),
     mode: (now) => setText(mode, now === "live" ? "" : now === "polling" ? T.live.polling : T.live.lost),
     refused,

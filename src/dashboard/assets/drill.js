@@ -143,6 +143,7 @@ export function openConnection(id, changed) {
             until && new Date(until) > Date.now() ? clock(until) : null,
           ),
       ],
+      [names.access, status?.access_expires_at && moment(status.access_expires_at)],
       [names.restarts, actor && String(actor.restarts)],
       [names.progress, actor?.last_progress_at && moment(actor.last_progress_at)],
       [names.error, actor?.last_error ?? connection?.last_sync_error],

@@ -1,12 +1,11 @@
 // The operator's view: what runs, what needs somebody, and the figures of the last hour.
 
 import * as api from "./api.js";
-import { chart } from "./chart.js";
 import { ask } from "./confirm.js";
 import { busy, button, follow, h, setClass, setText } from "./dom.js";
 import { openConnection } from "./drill.js";
 import { ago, clock } from "./format.js";
-import { gather, level, mean, rate, samples } from "./metrics.js";
+import { figures } from "./figures.js";
 import { notice } from "./notices.js";
 import { T } from "./texts.js";
 import { connectionsOf } from "./tree.js";
@@ -44,9 +43,7 @@ export function open(main, refused) {
   const count = h("p", { className: "soft", role: "status" });
   const more = button(T.more, () => ((shown += AT_ONCE), busy(more, look, () => {})));
   const replay = button(T.operator.replayAll, () => busy(replay, replayAll, tell));
-  const charts = CHARTS.map(chart);
-  const drawAll = () => charts.forEach((one) => one.draw(samples));
-  charts.forEach((one) => one.onOpen(drawAll));
+  const charts = figures((problem) => isOver || refused(problem));
 
   main.replaceChildren(
     section("health", T.operator.health, null, parts, totals),
@@ -80,7 +77,7 @@ export function open(main, refused) {
       T.operator.figures,
       null,
       h("p", { className: "soft" }, T.operator.since),
-      h("div", { className: "charts" }, ...charts.map((one) => one.node)),
+      charts.node,
     ),
   );
 
@@ -139,12 +136,10 @@ export function open(main, refused) {
   }
 
   look();
-  const stop = gather(drawAll, (problem) => isOver || refused(problem));
-  drawAll();
   return () => {
     isOver = true;
     clearTimeout(timer);
-    stop();
+    charts.stop();
   };
 }
 
@@ -248,50 +243,3 @@ function row(refresh) {
   };
   return { node, update };
 }
-
-const LARGEST = (one, other) => Math.max(one, other);
-const CHARTS = [
-  {
-    title: T.operator.charts.depth,
-    unit: T.operator.units.jobs,
-    lines: ["pending", "processing", "failed"].map((status) => ({
-      name: T.operator.jobStates[status],
-      of: level("calendar_queue_jobs", { status }),
-    })),
-  },
-  {
-    title: T.operator.charts.age,
-    unit: T.operator.units.seconds,
-    lines: [
-      { name: T.operator.charts.oldest, of: level("calendar_queue_oldest_due_age_seconds", {}, LARGEST) },
-    ],
-  },
-  {
-    title: T.operator.charts.latency,
-    unit: T.operator.units.ms,
-    lines: [{ name: T.operator.charts.mean, of: mean("calendar_job_start_latency_seconds") }],
-  },
-  {
-    title: T.operator.charts.calls,
-    unit: T.operator.units.perMinute,
-    lines: [
-      { name: T.operator.charts.ok, of: rate("calendar_provider_changes_total", { outcome: "ok" }) },
-      {
-        name: T.operator.charts.notOk,
-        of: (sample, before) => {
-          const all = rate("calendar_provider_changes_total", {})(sample, before);
-          const ok = rate("calendar_provider_changes_total", { outcome: "ok" })(sample, before);
-          return all === null || ok === null ? null : all - ok;
-        },
-      },
-    ],
-  },
-  {
-    title: T.operator.charts.waits,
-    unit: T.operator.units.perMinute,
-    lines: [
-      { name: T.operator.charts.limit, of: rate("calendar_connection_waits_total", { reason: "limit" }) },
-      { name: T.operator.charts.outage, of: rate("calendar_connection_waits_total", { reason: "outage" }) },
-    ],
-  },
-];

@@ -294,6 +294,7 @@ export const T = {
       actor: "Actor",
       owner: "Acting node",
       limiter: "Limiter",
+      access: "Access token ends",
       restarts: "Restarts",
       progress: "Last progress",
       error: "Last error",
