@@ -55,15 +55,14 @@ export async function visit(
       await page.screenshot({ path: join(process.env.SCREENSHOTS, `${name}.png`) });
     },
     isAccessible: async (what) => {
-      await page.evaluate(AXE);
-      const { violations } = await page.evaluate(
-        (tags) => globalThis.axe.run(document, { runOnly: tags }),
-        TAGS,
-      );
-      const found = violations.map(
-        ({ id, nodes }) => `${id}: ${nodes.map((node) => node.target).join(", ")}`,
-      );
-      assert.deepEqual(found, [], what);
+      for (const frame of page.frames()) {
+        await frame.evaluate(AXE);
+        const { violations } = await frame.evaluate((tags) => globalThis.axe.run({ runOnly: tags }), TAGS);
+        const found = violations.map(
+          ({ id, nodes }) => `${id}: ${nodes.map((node) => node.target).join(", ")}`,
+        );
+        assert.deepEqual(found, [], `${what}: ${frame.url()}`);
+      }
     },
     fits: async (what) => {
       const over = await page.evaluate(() => document.documentElement.scrollWidth - innerWidth);

@@ -33,6 +33,7 @@ test("it opens signed in, with the week beside it and a switch of views", async 
   await dashboard().getByRole("heading", { name: "This node" }).waitFor();
   await dashboard().getByRole("button", { name: "Coach" }).click();
   await stands("In step.");
+  await tab.isAccessible("demo");
   await tab.shot("40-demo");
 });
 

@@ -238,3 +238,39 @@ async fn the_week_shows_events_with_their_texts_escaped() {
     let (_, sheets) = send(bench.client.get(bench.url("/week.json?date=2027-03-01"))).await;
     assert_eq!(sheets[0]["blocks"][0]["from"], 600);
 }
+
+#[tokio::test]
+async fn trouble_is_made_and_ended_at_a_button_beside_the_week() {
+    let bench = Bench::start().await;
+    let press = |form: &'static [(&'static str, &'static str)]| {
+        let request = bench.client.post(bench.url("trouble")).form(form);
+        async move { send(request).await.0 }
+    };
+    let list = || send(bench.google("GET", EVENTS));
+    let week = bench.client.get(bench.url("week")).send().await;
+    let week = week.expect("an answer").text().await.expect("a page");
+    assert!(week.contains("Make trouble"), "{week}");
+
+    assert_eq!(
+        press(&[("provider", "google"), ("what", "outage")]).await,
+        302
+    );
+    assert_eq!(list().await.0, 503);
+    // The other provider has none of it.
+    let others = send(bench.graph("GET", "me/calendars")).await;
+    assert_eq!(others.0, 200);
+    assert_eq!(press(&[("what", "end")]).await, 302);
+    assert_eq!(list().await.0, 200);
+    assert_eq!(
+        press(&[("provider", "google"), ("what", "revoke")]).await,
+        302
+    );
+    assert_eq!(list().await.0, 401);
+    for form in [
+        &[("provider", "nobody"), ("what", "outage")][..],
+        &[("provider", "google"), ("what", "flood")][..],
+        &[("what", "outage")][..],
+    ] {
+        assert_eq!(press(form).await, 400, "{form:?}");
+    }
+}
