@@ -11,7 +11,7 @@ use super::access::Bearer;
 use super::body::JsonBody;
 use super::connections::{check_templates, visible, writable_calendar};
 use super::document::Tag;
-use super::idempotency::IdempotencyKey;
+use super::idempotency::{IdempotencyKey, once};
 use super::problem::{Code, Refused, refusals};
 use super::view::{PreviewView, PreviewedEvent, SettingsBody};
 use super::{ApiState, BASE_PATH};
@@ -46,6 +46,7 @@ impl PreviewApi {
     #[oai(
         path = "/connections/:id/preview",
         method = "post",
+        transform = "once",
         operation_id = "preview_settings",
         request_header(
             name = "Idempotency-Key",

@@ -11,8 +11,8 @@ let browser, demo, tab, page;
 
 before(async () => {
   [browser, demo] = await Promise.all([launch(), startDemo()]);
-  // 404: a server without event streams. 412 and 422: what this coach does wrong on purpose.
-  tab = await visit(browser, demo, { refusals: [404, 412, 422] });
+  // 412 and 422: what this coach does wrong on purpose.
+  tab = await visit(browser, demo, { refusals: [412, 422] });
   page = tab.page;
 });
 after(async () => {

@@ -9,7 +9,7 @@ let browser, demo, tab, page;
 
 before(async () => {
   [browser, demo] = await Promise.all([launch(), startDemo()]);
-  tab = await visit(browser, demo, { refusals: [404], width: 1800 });
+  tab = await visit(browser, demo, { width: 1800 });
   page = tab.page;
   await page.goto(demo.link("coach"));
   await connect(page, demo, "Google Calendar", GOOGLE);

@@ -10,7 +10,7 @@ let browser, demo, tab, page;
 
 before(async () => {
   [browser, demo] = await Promise.all([launch(), startDemo()]);
-  tab = await visit(browser, demo, { refusals: [404] });
+  tab = await visit(browser, demo, {});
   page = tab.page;
 });
 after(async () => {

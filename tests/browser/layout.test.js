@@ -9,7 +9,7 @@ let browser, demo;
 
 before(async () => {
   [browser, demo] = await Promise.all([launch(), startDemo()]);
-  const tab = await visit(browser, demo, { refusals: [404] });
+  const tab = await visit(browser, demo, {});
   await tab.page.goto(demo.link("coach"));
   await connect(tab.page, demo, "Google Calendar", GOOGLE);
   await stands(tab.page, GOOGLE, "In step.");
@@ -24,7 +24,7 @@ for (const width of [360, 1440]) {
   for (const dark of [false, true]) {
     const name = `${width}-${dark ? "dark" : "light"}`;
     test(`at ${width} px, ${dark ? "dark" : "light"}`, async () => {
-      const tab = await visit(browser, demo, { width, height: 800, dark, refusals: [404] });
+      const tab = await visit(browser, demo, { width, height: 800, dark });
       const { page } = tab;
       const look = async (what) => {
         await tab.fits(what);

@@ -10,7 +10,7 @@ let browser, demo, tab, page, connection;
 
 before(async () => {
   [browser, demo] = await Promise.all([launch(), startDemo()]);
-  tab = await visit(browser, demo, { refusals: [404] });
+  tab = await visit(browser, demo, {});
   page = tab.page;
   await page.goto(demo.link("coach", "operator"));
   await connect(page, demo, "Google Calendar", GOOGLE);
