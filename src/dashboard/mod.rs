@@ -151,6 +151,7 @@ mod tests {
     use poem::{Endpoint, Request};
 
     use super::*;
+    use crate::oauth::CallbackError;
 
     async fn visit(path: &str, known: Option<&str>) -> Response {
         let mut request = Request::builder().uri_str(path);
@@ -219,5 +220,27 @@ mod tests {
         for name in linked.filter_map(|rest| rest.split('"').next()) {
             assert!(is_served(name), "{name}");
         }
+    }
+    /// The keys of the texts that explain how a sign-in failed.
+    fn explained() -> Vec<&'static str> {
+        let texts = include_str!("assets/texts.js");
+        let callback = texts.split_once("\n  callback: {").expect("its texts").1;
+        let errors = callback.split_once("\n    errors: {").expect("errors").1;
+        let errors = errors.split_once("\n    },").expect("an end").0;
+        let keys = errors
+            .lines()
+            .filter_map(|line| line.trim().split_once(':'));
+        keys.map(|(key, _)| key)
+            .filter(|key| !key.contains(['"', ' ']))
+            .collect()
+    }
+
+    #[test]
+    fn every_code_of_a_failed_sign_in_is_explained_and_no_other() {
+        let mut explained = explained();
+        let mut codes = CallbackError::ALL.map(CallbackError::as_str);
+        explained.sort_unstable();
+        codes.sort_unstable();
+        assert_eq!(explained, codes);
     }
 }

@@ -197,6 +197,7 @@ fn scripts(html: &str) -> impl Iterator<Item = &str> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::oauth::CallbackError;
 
     const FILE: &str = concat!(
         env!("CARGO_MANIFEST_DIR"),
@@ -235,6 +236,17 @@ mod tests {
     fn a_script_that_speaks_of_scripts_is_one() {
         let html = "<script>a = '<script>'</script><p><script src='b'></script>";
         assert_eq!(scripts(html).collect::<Vec<_>>(), ["a = '<script>'", ""]);
+    }
+
+    #[test]
+    fn every_code_of_a_failed_sign_in_is_in_the_description_of_the_way_back() {
+        let callback = &parsed()["paths"]["/api/calendar-integration/callback"]["get"];
+        let way_back = callback["responses"]["303"]["description"].as_str();
+        let way_back = way_back.expect("a description");
+        let (_, told) = way_back.split_once("error=CODE").expect("codes");
+        for code in CallbackError::ALL {
+            assert!(told.contains(code.as_str()), "{code}: {told}");
+        }
     }
 
     #[test]

@@ -250,6 +250,7 @@ export const T = {
       database: "Database",
       queue_poller: "Queue",
       supervisors: "Supervisors",
+      progress: "Progress",
       node_wakeups: "Other nodes",
       provider_google: "Google",
       provider_outlook: "Outlook",
