@@ -1,5 +1,6 @@
 # The tools with which others work on the API's document, at pinned versions below target/openapi; to
-# be sourced by the script beside this file, which sets where it lies and where they go.
+# be sourced by the script beside this file, which sets where it lies and where they go, and by
+# tests/browser/run for what Debian has of them.
 # shellcheck disable=SC2154 # here, work
 
 debian_has() { # debian_has PACKAGE... : installs them, as root on Debian
@@ -10,8 +11,7 @@ debian_has() { # debian_has PACKAGE... : installs them, as root on Debian
     DEBIAN_FRONTEND=noninteractive apt-get install --yes --quiet --no-install-recommends "$@"
 }
 
-# Spectral, Redocly, openapi-typescript and the compiler of TypeScript.
-node_tools() {
+node_is_there() {
     if ! command -v node >/dev/null || ! command -v npm >/dev/null; then
         debian_has nodejs npm
     fi
@@ -20,6 +20,11 @@ node_tools() {
     if [[ ${version//[!0-9.]/} != [2-9][0-9].* ]]; then
         complain "Node.js $version is too old: 20 or newer is needed"
     fi
+}
+
+# Spectral, Redocly, openapi-typescript and the compiler of TypeScript.
+node_tools() {
+    node_is_there
     if ! cmp --quiet "$here/package-lock.json" "$work/node/installed"; then
         mkdir -p "$work/node"
         cp "$here/package.json" "$here/package-lock.json" "$here/.npmrc" "$work/node/"
