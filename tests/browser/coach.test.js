@@ -60,6 +60,26 @@ test("consent that is denied is explained", async () => {
   await tab.shot("02-denied");
 });
 
+test("every way in which a sign-in can fail is explained", async () => {
+  const { paths } = await (await fetch(`${demo.root}openapi.json`)).json();
+  const { description } = paths["/api/calendar-integration/callback"].get.responses["303"];
+  const codes = description.split("error=CODE")[1].match(/[a-z]+(?:_[a-z]+)+/g);
+  const explanation = page.locator(".notice.bad p");
+  const explain = async (code) => {
+    await page.goto(`${demo.root}dashboard?error=${code}&provider=google`);
+    await page.getByRole("button", { name: "Try again" }).waitFor();
+    assert.equal(new URL(page.url()).search, "");
+    return explanation.textContent();
+  };
+  const general = await explain("something_new");
+  const told = [];
+  for (const code of codes) told.push(await explain(code));
+  await tab.shot("02-explained");
+  assert.ok(codes.length >= 8, description);
+  assert.equal(new Set([general, ...told]).size, codes.length + 1, told.join("\n"));
+  for (const text of told) assert.match(text, /^Google Calendar: [^_]{40,}\.$/);
+});
+
 test("both providers are connected through their consent pages", async () => {
   await connect(page, demo, "Google Calendar", GOOGLE);
   await page.getByText("Google Calendar is connected.").waitFor();
@@ -125,6 +145,52 @@ test("client details go in, and come out again", async () => {
     await settings().waitFor({ state: "detached" });
     await eventually(`guests: ${isOn}`, async () => (await attendees()).length > 0 === isOn);
   }
+});
+
+test("events that have not ended move into another calendar", async () => {
+  const id = await card(page, GOOGLE).getAttribute("data-connection");
+  const { calendars } = await demo.api("GET", `connections/${id}/calendars`);
+  const [from, to] = [calendars.find(({ primary }) => primary), calendars.find(({ primary }) => !primary)];
+  const shows = async (calendar) =>
+    (await demo.events("google", GOOGLE)).filter(
+      (event) => event.calendar_id === calendar.id && new Date(event.ends_at) > new Date(),
+    ).length;
+  assert.ok((await shows(from)) > 0);
+  assert.equal(await shows(to), 0);
+  await openSettings(GOOGLE);
+  const picker = settings().getByLabel("Target calendar");
+  await picker.locator("option", { hasText: to.name }).waitFor({ state: "attached" });
+  await picker.selectOption({ label: to.name });
+  const save = settings().getByRole("button", { name: /Save and rewrite \d+ events/ });
+  await save.waitFor();
+  await tab.shot("09-target-calendar");
+  await save.click();
+  await settings().waitFor({ state: "detached" });
+  await card(page, GOOGLE).getByText(`${to.name} · `).waitFor();
+  await eventually("all have moved", async () => (await shows(from)) === 0 && (await shows(to)) > 0);
+  await stands(page, GOOGLE, "In step.");
+});
+
+test("an appointment that failed says why, and is tried again", async () => {
+  const { id, ...body } = demo.appointment(35, "Fred Failing");
+  await demo.control("POST", "faults", {
+    provider: "google",
+    containing: id,
+    effect: { kind: "status", status: 400 },
+  });
+  await demo.api("PUT", `appointments/${id}`, body);
+  const place = page.locator(".rows > li", { hasText: "Fred Failing" }).locator(".places li", {
+    hasText: GOOGLE,
+  });
+  await place.locator(".chip", { hasText: "failed" }).waitFor();
+  await place.getByText(/^It was given up: .{20,}/).waitFor();
+  await stands(page, GOOGLE, "1 appointment could not be carried.");
+  await tab.isAccessible("a failed appointment");
+  await tab.shot("09-failed");
+  await demo.control("DELETE", "faults");
+  await place.getByRole("button", { name: "Retry" }).click();
+  await place.locator(".chip", { hasText: "in step" }).waitFor();
+  assert.ok((await demo.events("google", GOOGLE)).some((event) => event.appointment_id === id));
 });
 
 test("unsaved changes are not lost by accident", async () => {

@@ -1,11 +1,27 @@
 // The demo as a program, and what a test may ask of it besides the page: the API as an operator, and
 // the simulator's controls.
 
-import { spawn } from "node:child_process";
+import { execFileSync, spawn } from "node:child_process";
+import { mkdtempSync, readdirSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
 import { createInterface } from "node:readline";
 
+/** Node 20 has no SQLite of its own. */
+const RUN_STATEMENTS = `
+import sqlite3, sys
+# Each by itself: the demo goes on meanwhile.
+database = sqlite3.connect(sys.argv[1], timeout=30, isolation_level=None)
+for statement in sys.stdin.read().split(";"):
+    database.execute(statement)
+`;
+
 export async function startDemo() {
-  const program = spawn(process.env.PROGRAM, ["demo"], { stdio: ["ignore", "pipe", "inherit"] });
+  const place = mkdtempSync(join(tmpdir(), "page-"));
+  const program = spawn(process.env.PROGRAM, ["demo"], {
+    stdio: ["ignore", "pipe", "inherit"],
+    env: { ...process.env, TMPDIR: place },
+  });
   const lines = {};
   for await (const line of createInterface({ input: program.stdout })) {
     const [, name, value] = /^(Demo|Dashboard|Calendars)\s+(\S+)/.exec(line) ?? [];
@@ -46,6 +62,12 @@ export async function startDemo() {
       `${root}dashboard#${views.map((view) => `token=${view === "coach" ? coach : operator}`).join("&")}`,
     api,
     control,
+    /** Changes what is stored behind the demo's back. */
+    tamper: (...statements) => {
+      const [directory] = readdirSync(place);
+      const program = ["-c", RUN_STATEMENTS, join(place, directory, "demo.db")];
+      execFileSync("python3", program, { input: statements.join(";") });
+    },
     events: async (provider, account) =>
       (await control("GET", `events?provider=${provider}&account=${account}`)).events,
     appointment: (minutes, name) => {
@@ -63,7 +85,7 @@ export async function startDemo() {
     },
     stop: () =>
       new Promise((ended) => {
-        program.once("exit", ended);
+        program.once("exit", () => (rmSync(place, { recursive: true }), ended()));
         program.kill("SIGTERM");
       }),
   };

@@ -86,13 +86,41 @@ test("all failed jobs are replayed, after a question", async () => {
   );
 });
 
+test("a connection that was set aside comes first, and is released", async () => {
+  // Nobody can open what is stored in the wrong place, until it is put back.
+  const swap =
+    "UPDATE coach_calendar_connections SET access_token = refresh_token, refresh_token = access_token, " +
+    "token_version = token_version + 1";
+  demo.tamper(swap);
+  const { id, ...body } = demo.appointment(120, "Quinn Quarantined");
+  await demo.api("PUT", `appointments/${id}`, body);
+  const row = page.locator("tbody tr", { hasText: connection }).first();
+  await row.locator(".chip", { hasText: "quarantined" }).waitFor();
+  await tab.isAccessible("a quarantine");
+  await tab.shot("23-quarantined");
+  await row.getByRole("button", { name: connection }).click();
+  const release = dialog().getByRole("button", { name: "Release quarantine" });
+  await release.waitFor();
+  await dialog().getByText("quarantined: ").waitFor();
+  demo.tamper(swap);
+  await release.click();
+  await dialog().getByText("It is tried again now.").waitFor();
+  await release.waitFor({ state: "hidden" });
+  await eventually("it is in the calendar", async () =>
+    (await demo.events("google", GOOGLE)).some((event) => event.appointment_id === id),
+  );
+  await tab.shot("24-released");
+  await dialog().getByRole("button", { name: "Close" }).click();
+  await dialog().waitFor({ state: "detached" });
+});
+
 test("figures are drawn, and are there as tables", async () => {
   const depth = page.locator("figure", { hasText: "Queue depth" });
   await depth.getByText("As a table").click();
   await depth.getByRole("row").nth(1).waitFor();
   assert.match(await depth.locator("path").first().getAttribute("d"), /^M/);
   await tab.isAccessible("figures");
-  await tab.shot("23-figures");
+  await tab.shot("25-figures");
 });
 
 test("nothing went wrong on the way", () => tab.isClean());
