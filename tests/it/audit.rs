@@ -95,6 +95,52 @@ async fn the_trail_tells_who_did_what_and_nothing_of_clients() {
 }
 
 #[tokio::test]
+async fn what_is_done_to_webhooks_has_its_lines_without_addresses_and_secrets() {
+    let setup = Setup::default().set("WEBHOOK_ALLOW_PRIVATE_ADDRESSES", "true");
+    let daemon = setup.start().await;
+    let admin = daemon.admin();
+    let body = json!({"url": "http://127.0.0.1:9/word-one", "events": ["connection.connected"]});
+    let registered = admin.post("webhooks", Some(&body)).await.expect(201);
+    let id = &registered["webhook"]["id"];
+    let path = format!("webhooks/{}", id.as_str().expect("an id"));
+    let moved = json!({"url": "http://127.0.0.1:9/word-two", "events": ["connection.recovered"]});
+    admin.put(&path, &moved).await.expect(200);
+    // The same again changes nothing.
+    admin.put(&path, &moved).await.expect(200);
+    let rotate = format!("{path}/rotate-secret");
+    let rotated = admin.post(&rotate, None).await.expect(200);
+    let replay = format!("{path}/replay-failed?since=2027-01-01T00:00:00Z");
+    admin.post(&replay, None).await.expect(202);
+    assert_eq!(admin.delete(&path).await.status, 204);
+
+    let all = lines(&admin, "").await;
+    assert_eq!(
+        actions(&all),
+        [
+            "webhook_registered",
+            "webhook_changed",
+            "webhook_secret_rotated",
+            "webhook_replayed",
+            "webhook_deleted"
+        ]
+    );
+    for line in &all {
+        assert_eq!(&line["subject_id"], id, "{line}");
+        assert_eq!(line["actor"], "operator");
+    }
+    let written = Value::from(all).to_string();
+    for secret in [
+        "word-one",
+        "word-two",
+        "whsec_",
+        registered["secret"].as_str().expect("a secret"),
+        rotated["secret"].as_str().expect("a secret"),
+    ] {
+        assert!(!written.contains(secret), "{secret} in {written}");
+    }
+}
+
+#[tokio::test]
 async fn the_trail_is_filtered_and_read_page_by_page() {
     let daemon = Setup::with_manual_clock().start().await;
     let (coach, other) = (Uuid::new_v4(), Uuid::new_v4());

@@ -359,6 +359,11 @@ async fn a_delivery_is_tried_on_the_schedule_given_up_after_a_day_and_can_be_rep
     assert!(hook.read(&admin).await["failing_since"].is_string());
 
     receiver.recover("/");
+    // What happened before then is not meant.
+    let later = daemon.now().format("%Y-%m-%dT%H:%M:%SZ");
+    let path = format!("{}/replay-failed?since={later}", hook.path());
+    let replayed = admin.post(&path, None).await.expect(202);
+    assert_eq!(replayed["queued"], 0);
     let since = start.format("%Y-%m-%dT%H:%M:%SZ");
     let path = format!("{}/replay-failed?since={since}", hook.path());
     let replayed = admin.post(&path, None).await.expect(202);
@@ -373,11 +378,32 @@ async fn a_delivery_is_tried_on_the_schedule_given_up_after_a_day_and_can_be_rep
     .await;
     let again = admin.post(&path, None).await.expect(202);
     assert_eq!(again["status"], "pending");
+    assert_eq!(again["attempts"], 0, "counted anew");
     taken(&receiver, "/", 2).await;
     assert!(hook.read(&admin).await["failing_since"].is_null());
-    let unknown = format!("{}/deliveries/{}/replay", hook.path(), Uuid::new_v4());
-    let refused = admin.post(&unknown, None).await;
-    assert_eq!(refused.problem(404), "delivery_not_found");
+    let other = Hook::register(&admin, &receiver.url("/other"), &[]).await;
+    for (hook, id) in [
+        (&hook, Uuid::new_v4().to_string()),
+        (&other, arrived[0].id.clone()),
+    ] {
+        let unknown = format!("{}/deliveries/{id}/replay", hook.path());
+        let refused = admin.post(&unknown, None).await;
+        assert_eq!(refused.problem(404), "delivery_not_found");
+    }
+    let metrics = admin.get("/metrics").await.text;
+    for (series, least) in [
+        (r#"calendar_webhook_attempts_total{outcome="retried"} "#, 7),
+        (r#"calendar_webhook_attempts_total{outcome="given_up"} "#, 1),
+        (
+            r#"calendar_webhook_attempts_total{outcome="delivered"} "#,
+            1,
+        ),
+        ("calendar_webhook_latency_seconds_count ", 9),
+    ] {
+        let told = metrics.lines().find_map(|line| line.strip_prefix(series));
+        let told: Option<u32> = told.and_then(|told| told.parse().ok());
+        assert!(told >= Some(least), "{series}{told:?}");
+    }
 }
 
 #[tokio::test]
@@ -556,6 +582,13 @@ async fn nothing_leads_to_private_addresses_not_even_a_name_that_changes_its_min
     }
     let url = format!("https://hooks.example.com:{port}/");
     let hook = Hook::register(&admin, &url, &[]).await;
+    // Nor is it led there afterwards.
+    for elsewhere in ["https://10.0.0.7/hook", "https://inside.example.com/"] {
+        let body = json!({"url": elsewhere});
+        let refused = admin.put(&hook.path(), &body).await;
+        assert_eq!(refused.problem(422), "invalid_webhook", "{elsewhere}");
+    }
+    assert_eq!(hook.read(&admin).await["url"], json!(url));
     names.0.store(true, Ordering::Release);
     daemon.connect(GOOGLE, Uuid::new_v4(), COACH_EMAIL).await;
     let refused = eventually("the attempt is refused", async || {
@@ -568,6 +601,101 @@ async fn nothing_leads_to_private_addresses_not_even_a_name_that_changes_its_min
     let connected = tokio::time::timeout(std::time::Duration::ZERO, listener.accept()).await;
     assert!(connected.is_err(), "nobody has connected");
     assert!(receiver.seen("/").is_empty());
+}
+
+#[tokio::test]
+async fn an_address_that_is_allowed_no_longer_is_not_sent_to() {
+    let receiver = Receiver::start().await;
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0")
+        .await
+        .expect("a port");
+    let port = listener.local_addr().expect("an address").port();
+    let mut daemon = lenient(Setup::default()).start().await;
+    let admin = daemon.admin();
+    let mut hooks = Vec::new();
+    for url in [receiver.url("/"), format!("https://127.0.0.1:{port}/")] {
+        hooks.push(Hook::register(&admin, &url, &["connection.connected"]).await);
+    }
+    daemon
+        .restart_with(&[("WEBHOOK_ALLOW_PRIVATE_ADDRESSES", "false")])
+        .await;
+    let admin = daemon.admin();
+    daemon.connect(GOOGLE, Uuid::new_v4(), COACH_EMAIL).await;
+    for hook in hooks {
+        let refused = eventually("the attempt is refused", async || {
+            let found = hook.deliveries(&admin, "").await.remove(0);
+            (found["attempts"] != 0).then_some(found)
+        })
+        .await;
+        assert_eq!(refused["error_code"], "address_not_allowed", "{refused}");
+    }
+    let connected = tokio::time::timeout(std::time::Duration::ZERO, listener.accept()).await;
+    assert!(connected.is_err(), "nobody has connected");
+    assert!(receiver.seen("/").is_empty());
+}
+
+#[tokio::test]
+async fn for_a_day_both_secrets_sign_and_then_the_new_one_alone() {
+    let receiver = Receiver::start().await;
+    let daemon = lenient(Setup::with_manual_clock()).start().await;
+    let admin = daemon.admin();
+    let hook = Hook::register(&admin, &receiver.url("/"), &["connection.connected"]).await;
+    let path = format!("{}/rotate-secret", hook.path());
+    let rotated = admin.post(&path, None).await.expect(200);
+    let new = rotated["secret"].as_str().expect("a secret");
+    let signed_by = async |nth: usize| {
+        let email = format!("coach-{nth}@example.com");
+        daemon.connect(GOOGLE, Uuid::new_v4(), &email).await;
+        let arrived = taken(&receiver, "/", nth).await.remove(nth - 1);
+        (is_signed(&arrived, &hook.secret), is_signed(&arrived, new))
+    };
+    daemon.advance(TimeDelta::hours(24) - TimeDelta::minutes(1));
+    assert_eq!(signed_by(1).await, (true, true));
+    daemon.advance(TimeDelta::minutes(1));
+    assert_eq!(signed_by(2).await, (false, true));
+}
+
+#[tokio::test]
+async fn switched_off_it_is_owed_nothing_and_what_it_missed_can_be_replayed() {
+    let receiver = Receiver::start().await;
+    let daemon = lenient(Setup::with_manual_clock()).start().await;
+    let admin = daemon.admin();
+    receiver.answer("/", 500);
+    let start = daemon.now();
+    let (hook, _, id) = connected(&daemon, &receiver, "/").await;
+    seen(&receiver, "/", 1).await;
+    let off = json!({"is_enabled": false});
+    let changed = admin.put(&hook.path(), &off).await.expect(200);
+    assert_eq!(changed["pending"], 0, "{changed}");
+    eventually("it is given up", async || {
+        let failed = hook.deliveries(&admin, "status=failed").await;
+        (failed.len() == 1).then_some(())
+    })
+    .await;
+    receiver.recover("/");
+    daemon.advance(TimeDelta::minutes(10));
+    let on = json!({"is_enabled": true});
+    admin.put(&hook.path(), &on).await.expect(200);
+    assert_eq!(hook.read(&admin).await["pending"], 0);
+    assert!(receiver.taken("/").is_empty(), "not by itself");
+    let since = start.format("%Y-%m-%dT%H:%M:%SZ");
+    let path = format!("{}/replay-failed?since={since}", hook.path());
+    let replayed = admin.post(&path, None).await.expect(202);
+    assert_eq!(replayed["queued"], 1);
+    taken(&receiver, "/", 1).await;
+    assert_eq!(receiver.told_of(id), ["connection.connected"]);
+}
+
+#[tokio::test]
+async fn there_are_so_many_webhooks_and_no_more() {
+    let daemon = lenient(Setup::default()).start().await;
+    let admin = daemon.admin();
+    let body = json!({"url": "http://127.0.0.1:9/", "events": ["connection.connected"]});
+    for _ in 0..32 {
+        admin.post("webhooks", Some(&body)).await.expect(201);
+    }
+    let refused = admin.post("webhooks", Some(&body)).await;
+    assert_eq!(refused.problem(409), "too_many_webhooks");
 }
 
 #[tokio::test]

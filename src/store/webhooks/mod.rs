@@ -11,6 +11,8 @@
 mod claim;
 mod deliveries;
 mod tell;
+#[cfg(test)]
+mod tests;
 
 use sea_orm::{ActiveModelTrait, ActiveValue::Set, EntityTrait, FromQueryResult, QueryOrder};
 use sea_orm::{ConnectionTrait, PaginatorTrait, QuerySelect};
