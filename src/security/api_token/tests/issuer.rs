@@ -212,6 +212,20 @@ async fn keys_meant_for_something_else_are_ignored() {
 }
 
 #[tokio::test]
+async fn a_token_without_a_kid_is_believed_only_where_one_key_alone_can_be_meant() {
+    let (one, other) = (IssuerKey::ed("one"), IssuerKey::ed("other"));
+    for (published, expected) in [
+        (key_set(&[&one]), None),
+        (key_set(&[&one, &IssuerKey::ec("e")]), None),
+        (key_set(&[&one, &other]), Some(TokenError::UnknownKey)),
+    ] {
+        let issuer = Issuer::start(Some(published)).await;
+        let believed = issuer.verifier(clock()).verify(&one.token(None)).await;
+        assert_eq!(believed.err(), expected);
+    }
+}
+
+#[tokio::test]
 async fn an_unknown_key_is_looked_up_at_most_every_thirty_seconds() {
     let (old, new) = (IssuerKey::ed("old"), IssuerKey::ed("new"));
     let issuer = Issuer::start(Some(key_set(&[&old]))).await;
@@ -260,12 +274,16 @@ async fn a_withdrawn_key_stops_working_when_the_set_is_fetched_anew() {
 #[tokio::test]
 async fn without_any_key_nobody_is_refused_for_good() {
     let key = IssuerKey::ed("k");
-    let too_large = json!({ "keys": [], "filling": "x".repeat(300 * 1024) });
+    // The key is in both of them: there is just too much else.
+    let too_large = json!({ "keys": [key.published()], "filling": "x".repeat(300 * 1024) });
+    let mut too_many = vec![json!({}); 100];
+    too_many.push(key.published());
     for body in [
         None,
         Some(json!([])),
         Some(json!({ "keys": [] })),
         Some(too_large),
+        Some(json!({ "keys": too_many })),
     ] {
         let issuer = Issuer::start(body).await;
         let clock = clock();

@@ -91,6 +91,18 @@ async fn claims_are_required_and_checked() {
 }
 
 #[tokio::test]
+async fn what_goes_on_for_long_ends_with_the_token_or_with_the_leeway_that_it_lives_by() {
+    let verifier = verifier(Realm::default());
+    for (expires, until) in [(NOW + 600, NOW + 600), (NOW - 30, NOW + 30)] {
+        let token = verifier
+            .read(&hs256(&claims(&json!({ "exp": expires }))))
+            .await;
+        let good_until = token.expect("believed").good_until;
+        assert_eq!(good_until.timestamp(), until, "{expires}");
+    }
+}
+
+#[tokio::test]
 async fn issuer_and_audience_are_checked_when_set() {
     let verifier = verifier(Realm {
         issuer: Some("https://id.example.org".into()),
