@@ -316,6 +316,18 @@ async fn what_those_who_may_not_tried_to_end_is_still_there() {
     let daemon = daemon().await;
     let world = World::make(&daemon).await;
     let stranger = daemon.coach(Uuid::new_v4());
+    let own = daemon.coach(world.coach);
+    let connection = async || own.connection(world.coach, world.connection).await;
+    let before = connection().await;
+    let path = format!("connections/{}", world.connection);
+    let theirs = json!({"event_title_template": "Mine now", "include_client_details": true});
+    assert_eq!(stranger.put(&path, &theirs).await.status, 404);
+    assert_eq!(daemon.nobody().put(&path, &theirs).await.status, 401);
+    let after = connection().await;
+    for field in ["etag", "event_title_template", "include_client_details"] {
+        assert_eq!(before[field], after[field], "{field}");
+    }
+    assert!(before["etag"].is_string());
     for (path, status) in [
         (format!("connections/{}", world.connection), 404),
         (format!("appointments/{}", world.session.id), 403),
@@ -324,7 +336,6 @@ async fn what_those_who_may_not_tried_to_end_is_still_there() {
         assert_eq!(stranger.delete(&path).await.status, status, "{path}");
         assert_eq!(daemon.nobody().delete(&path).await.status, 401, "{path}");
     }
-    let own = daemon.coach(world.coach);
     let standing = own.standing(world.session.id, world.connection).await;
     assert_eq!(standing["sync_status"], "synced");
 }

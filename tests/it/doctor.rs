@@ -25,6 +25,14 @@ fn wrong(findings: &[Finding], subject: &str) -> (String, String) {
     )
 }
 
+/// What to do about the one finding on this subject, which works but should be looked at.
+fn doubtful(findings: &[Finding], subject: &str) -> String {
+    let found = findings.iter().find(|finding| finding.subject == subject);
+    let found = found.unwrap_or_else(|| panic!("{subject}: {findings:#?}"));
+    assert_eq!(found.verdict, Verdict::Doubtful, "{found:#?}");
+    found.remedy.clone().expect("a remedy")
+}
+
 #[tokio::test]
 async fn a_daemon_that_is_well_set_up_has_nothing_wrong() {
     let daemon = TestDaemon::start().await;
@@ -92,6 +100,11 @@ async fn each_thing_that_is_wrong_is_found_with_its_remedy() {
         "{remedy}"
     );
 
+    let elsewhere = "https://calendar.example.org/api/calendar-integration/callback";
+    let found = findings(&daemon, &[("GOOGLE_REDIRECT_URI", elsewhere)]).await;
+    let remedy = doubtful(&found, "Google redirect URI");
+    assert!(remedy.contains("PUBLIC_URL"), "{remedy}");
+
     let other = "k2:ICEiIyQlJicoKSorLC0uLzAxMjM0NTY3ODk6Ozw9Pj8=";
     let found = findings(&daemon, &[("TOKEN_ENCRYPTION_KEYS", other)]).await;
     let (detail, remedy) = wrong(&found, "stored tokens");
@@ -111,6 +124,12 @@ async fn each_thing_that_is_wrong_is_found_with_its_remedy() {
             assert!(found.iter().any(|finding| finding.subject == "database"));
         }
     }
+
+    let older = "DELETE FROM seaql_migrations \
+                 WHERE version = (SELECT MAX(version) FROM seaql_migrations)";
+    daemon.database.run(older).await;
+    let remedy = doubtful(&findings(&daemon, &[]).await, "schema");
+    assert!(remedy.contains("migrate up"), "{remedy}");
 
     let newer = "INSERT INTO seaql_migrations (version, applied_at) VALUES ('m9999_newer', 1)";
     daemon.database.run(newer).await;

@@ -275,5 +275,12 @@ async fn ten_thousand_connections_get_another_key_while_their_work_goes_on() {
     let failed = "SELECT status FROM calendar_sync_queue WHERE status = 'failed'";
     assert!(daemon.database.texts(failed, 0).await.is_empty());
     daemon.nobody().get("/health/ready").await.expect(200);
+    let lines = daemon
+        .admin()
+        .get("audit?action=key_rotation_started")
+        .await;
+    let lines = lines.expect(200)["events"].clone();
+    assert_eq!(lines.as_array().map(Vec::len), Some(2), "{lines}");
+    assert_eq!(lines[0]["role"], "command_line");
     daemon.no_duplicates();
 }

@@ -40,6 +40,12 @@ async fn being_limited_costs_no_attempt_and_is_waited_out() {
         assert_eq!(waiting["reason"], "limit");
         assert_eq!(waiting["until"], job["scheduled_for"]);
 
+        let waits =
+            format!(r#"calendar_connection_waits_total{{provider="{provider}",reason="limit"}} "#);
+        let metrics = daemon.admin().get("/metrics").await.text;
+        let told = metrics.lines().find_map(|line| line.strip_prefix(&waits));
+        assert_eq!(told, Some("1"));
+
         // Nobody else waits for that.
         let theirs = Session::tomorrow(other, daemon.now());
         service.report(&theirs).await;

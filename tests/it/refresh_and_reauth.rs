@@ -36,6 +36,12 @@ async fn tokens_are_refreshed_ahead_of_their_end_also_when_they_rotate() {
             assert_eq!(refreshes, round, "{provider}");
         }
     }
+    let metrics = daemon.admin().get("/metrics").await.text;
+    for provider in ProviderKind::ALL {
+        let line =
+            format!(r#"calendar_token_refreshes_total{{provider="{provider}",outcome="ok"}} 3"#);
+        assert!(metrics.lines().any(|told| told == line), "{line}");
+    }
     let calls = daemon.calendars.calls();
     assert!(calls.iter().all(|calls| calls.status != 401), "{calls:?}");
 }

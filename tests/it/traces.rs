@@ -26,6 +26,9 @@ async fn one_trace_leads_from_the_request_over_a_restart_to_the_providers_call()
         .connect(ProviderKind::Google, coach, COACH_EMAIL)
         .await;
     daemon.service().settled(id).await;
+    for probe in ["/health/live", "/health/ready"] {
+        daemon.nobody().get(probe).await.expect(200);
+    }
 
     daemon.fail(FaultRule::always(FaultEffect::status(503)).at(CallKind::Create));
     let session = Session::tomorrow(coach, daemon.now());
@@ -64,6 +67,10 @@ async fn one_trace_leads_from_the_request_over_a_restart_to_the_providers_call()
         .filter(|span| span.trace == TRACE)
         .cloned()
         .collect();
+    assert!(
+        spans.iter().all(|span| !span.name.ends_with("ness")),
+        "machines that only watch have no trace"
+    );
     let requests = below(&trace, CALLER);
     assert_eq!(requests.len(), 1, "{trace:#?}");
     assert_eq!(requests[0].name, "put_appointment");

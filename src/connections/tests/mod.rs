@@ -20,7 +20,7 @@ use crate::domain::{
     Client, Clock, CoachId, ConnectionId, ConnectionStatus, CreateKey, Entropy, EventId, NodeId,
     Origin, ProviderKind, SyncFailure, SyncId, SystemClock, SystemEntropy,
 };
-use crate::health::Metrics;
+use crate::health::{DatabaseReadings, Metrics, Readings};
 use crate::housekeeper::HousekeeperHandle;
 use crate::oauth::{OAuthClient, OAuthEndpoints};
 use crate::plan::{Backoff, RestartPolicy};
@@ -386,6 +386,21 @@ async fn a_crash_is_followed_by_a_restart_that_takes_up_the_work() {
             .any(|seen| seen.connection_id == id && seen.restarts >= 2)
     })
     .await;
+    let readings = Readings {
+        now: stage.context.clock.now(),
+        database: DatabaseReadings::default(),
+        parts: Vec::new(),
+        workers: Vec::new(),
+        hints: Vec::new(),
+        due_times: 0,
+        status_streams: 0,
+        webhook_calls: 0,
+    };
+    let told = stage.context.metrics.encode(&readings).expect("text");
+    let restarts = r#"calendar_actor_restarts_total{actor="connection_worker"} "#;
+    let restarts = told.lines().find_map(|line| line.strip_prefix(restarts));
+    let restarts: Option<u32> = restarts.and_then(|count| count.parse().ok());
+    assert!(restarts >= Some(2), "{restarts:?}");
     lock(&stage.calendars.poison).clear();
     eventually("the event is there", || async {
         stage.calendars.holds(appointment)

@@ -95,7 +95,19 @@ async fn a_backup_overwrites_nothing_and_leaves_nothing_half_done() {
     let directory = tempfile::tempdir().expect("a directory");
     let there = directory.path().join("there");
     std::fs::write(&there, "precious").expect("written");
+    // Longer than SQLite takes, though a file can be made there.
+    let far_down = ["x"; 3]
+        .map(|name| name.repeat(200))
+        .iter()
+        .collect::<std::path::PathBuf>();
+    let far_down = directory.path().join(far_down);
+    std::fs::create_dir_all(&far_down).expect("made");
     for (copy, url, words) in [
+        (
+            far_down.join("copy"),
+            daemon.database.url(),
+            "unable to open",
+        ),
         (there.clone(), daemon.database.url(), "cannot be written"),
         (
             directory.path().join("no/such/place"),
@@ -119,6 +131,7 @@ async fn a_backup_overwrites_nothing_and_leaves_nothing_half_done() {
         assert!(said.contains(words), "{said}");
     }
     assert_eq!(std::fs::read_to_string(&there).expect("read"), "precious");
+    assert!(!far_down.join("copy").exists());
     let left = std::fs::read_dir(directory.path()).expect("read").count();
-    assert_eq!(left, 1);
+    assert_eq!(left, 2);
 }
