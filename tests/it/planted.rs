@@ -93,6 +93,108 @@
 //! | A sealed token opens in another row | `security::sealed::tests::a_secret_moved_to_another_row_column_or_table_does_not_open` |
 //! | A coach sees another's connection | `api::tests::connections::anothers_connection_looks_like_none` |
 //! | A coach is told that another's connection exists (403) | `api::tests::connections::anothers_connection_looks_like_none` |
+//! | **Webhooks** | |
+//! | A signature is made with the text of the secret | `webhooks::secret::tests::a_fresh_secret_has_the_form_of_the_specification`, `webhooks::signature::tests::the_published_example_is_signed_as_published` |
+//! | An event overtakes an earlier one of its appointment | `it::webhooks::what_happens_to_one_appointment_arrives_in_its_order_and_holds_up_no_other` |
+//! | The first retry comes minutes late | `webhooks::schedule::tests::no_attempt_is_planned_in_the_past_or_beyond_the_longest_pause`, `webhooks::schedule::tests::seven_more_attempts_follow_the_first_over_about_a_day` |
+//! | A receiver may ask us to wait for ever | `webhooks::schedule::tests::no_attempt_is_planned_in_the_past_or_beyond_the_longest_pause` |
+//! | A webhook that fails for days stays enabled | `webhooks::schedule::tests::who_is_gone_or_failed_for_days_is_disabled`, `it::webhooks::a_webhook_that_fails_for_days_is_disabled_and_enabled_again_is_told_what_it_missed` |
+//! | 410 is taken for a failure like any other | `webhooks::schedule::tests::who_is_gone_or_failed_for_days_is_disabled`, `it::webhooks::who_answers_410_is_told_nothing_more` |
+//! | Events are kept for a webhook that is off | `it::webhooks::only_what_is_wanted_is_written_down_and_nothing_for_nobody`, `it::webhooks::who_answers_410_is_told_nothing_more` |
+//! | A redirect leads a delivery elsewhere | `it::webhooks::a_redirect_is_not_followed` |
+//! | A name leads to a private address from one moment to the next | `webhooks::address::tests::a_name_is_worth_what_its_addresses_are`, `it::webhooks::nothing_leads_to_private_addresses_not_even_a_name_that_changes_its_mind` |
+//! | What the setting no longer allows is sent to | `it::webhooks::an_address_that_is_allowed_no_longer_is_not_sent_to` |
+//! | A name is registered that leads to a private address | `webhooks::address::tests::a_name_is_worth_what_its_addresses_are`, `it::webhooks::nothing_leads_to_private_addresses_not_even_a_name_that_changes_its_mind` |
+//! | A webhook is led to a private address afterwards | `it::webhooks::nothing_leads_to_private_addresses_not_even_a_name_that_changes_its_mind` |
+//! | A kind of private address counts as public | `webhooks::address::tests::only_the_public_internet_is_public` |
+//! | A secret that was replaced signs for ever | `it::webhooks::for_a_day_both_secrets_sign_and_then_the_new_one_alone` |
+//! | The answer that shows a secret is kept in plain text | `it::webhooks::a_secret_is_shown_once_changed_without_a_gap_and_stored_sealed` |
+//! | A client's name is in a payload | `it::webhooks::each_kind_of_event_is_told_signed_and_without_anything_of_clients` |
+//! | A replay goes on counting where the delivery had ended | `it::webhooks::a_delivery_is_tried_on_the_schedule_given_up_after_a_day_and_can_be_replayed` |
+//! | A replay takes more than was meant | `it::webhooks::a_delivery_is_tried_on_the_schedule_given_up_after_a_day_and_can_be_replayed` |
+//! | A replay reaches another webhook's delivery | `it::webhooks::a_delivery_is_tried_on_the_schedule_given_up_after_a_day_and_can_be_replayed` |
+//! | A receiver that does not answer holds up the others | `it::webhooks::a_webhook_that_does_not_answer_holds_up_no_other` |
+//! | A webhook that was switched off is owed what was pending | `it::webhooks::switched_off_it_is_owed_nothing_and_what_it_missed_can_be_replayed` |
+//! | What never has its turn is owed for ever | `store::webhooks::tests::what_was_due_for_days_and_never_had_its_turn_is_given_up` |
+//! | What a dead node had taken is never sent | `store::webhooks::tests::what_a_node_took_and_never_settled_is_anothers_once_its_claim_has_ended` |
+//! | Nobody is told that a calendar was disconnected | `it::webhooks::each_kind_of_event_is_told_signed_and_without_anything_of_clients` |
+//! | **API tokens** | |
+//! | A token picks no key by its `kid` | `security::api_token::tests::issuer::a_withdrawn_key_stops_working_when_the_set_is_fetched_anew`, `security::api_token::tests::issuer::an_unknown_key_is_looked_up_at_most_every_thirty_seconds` |
+//! | A token without a signature is believed | `security::api_token::tests::issuer::a_published_key_is_never_a_shared_secret`, `security::api_token::tests::secret::other_algorithms_and_broken_texts_are_refused` |
+//! | A key that is meant for something else is believed | `security::api_token::tests::issuer::keys_meant_for_something_else_are_ignored` |
+//! | Each unknown `kid` fetches the keys | `security::api_token::tests::issuer::a_dead_endpoint_keeps_known_keys_working`, `security::api_token::tests::issuer::an_unknown_key_is_looked_up_at_most_every_thirty_seconds` |
+//! | A dead key endpoint is asked at each request | `security::api_token::tests::issuer::a_dead_endpoint_keeps_known_keys_working` |
+//! | A dead key endpoint locks everybody out | `security::api_token::tests::issuer::a_dead_endpoint_keeps_known_keys_working` |
+//! | Tokens are believed long after their end | `security::api_token::tests::secret::a_signed_token_is_believed_until_it_expires`, `security::api_token::tests::secret::claims_are_required_and_checked` |
+//! | A token that names no issuer is believed | `security::api_token::tests::secret::issuer_and_audience_are_checked_when_set` |
+//! | A token that names no audience is believed | `security::api_token::tests::secret::issuer_and_audience_are_checked_when_set` |
+//! | A token is believed before its time | `security::api_token::tests::secret::claims_are_required_and_checked`, `it::api_tokens::an_issuers_tokens_are_believed_or_refused_with_a_reason` |
+//! | A token without an end is believed | `security::api_token::tests::secret::claims_are_required_and_checked`, `it::api_tokens::an_issuers_tokens_are_believed_or_refused_with_a_reason` |
+//! | A withdrawn key is believed for ever | `security::api_token::tests::issuer::a_dead_endpoint_keeps_known_keys_working`, `security::api_token::tests::issuer::a_withdrawn_key_stops_working_when_the_set_is_fetched_anew` |
+//! | A key set is read however large it is | `security::api_token::tests::issuer::without_any_key_nobody_is_refused_for_good` |
+//! | A token without a `kid` is checked with any of several keys | `security::api_token::tests::issuer::a_token_without_a_kid_is_believed_only_where_one_key_alone_can_be_meant` |
+//! | A code is sent on although the redirect names another issuer | `it::sign_in::a_code_that_says_it_is_anothers_is_sent_nowhere` |
+//! | Any issuer counts as Microsoft | `oauth::issuer::tests::a_provider_is_known_by_its_own_name_alone` |
+//! | **Who may do what, over HTTP** | |
+//! | One operation forgets whose connection it is | `it::authorization::every_operation_is_open_to_those_who_may_and_to_nobody_else` |
+//! | A stranger's change is made, and then answered 404 | `it::authorization::what_those_who_may_not_tried_to_end_is_still_there` |
+//! | The platform may do what is for operators | `it::authorization::every_operation_is_open_to_those_who_may_and_to_nobody_else` |
+//! | An appointment shows its former coach's connection | `it::authorization::an_appointment_that_changes_hands_is_its_new_coachs_alone` |
+//! | **Sent again** | |
+//! | Another body under the same key gets the old answer | `api::idempotency::key::tests::a_key_is_its_callers_and_a_request_is_path_query_and_body`, `api::tests::idempotency::another_body_path_or_query_under_the_same_key_is_refused` |
+//! | Two callers share a key | `api::tests::idempotency::a_key_is_its_callers_own` |
+//! | What is sent twice at once is done twice | `api::tests::idempotency::a_request_that_takes_longer_than_a_hold_is_not_carried_out_twice`, `api::tests::idempotency::twenty_at_once_are_carried_out_once` |
+//! | An answer is kept for less than a day | `api::tests::idempotency::an_answer_is_kept_for_a_day`, `store::idempotency::tests::an_answer_is_kept_for_a_day_and_nothing_changes_it` |
+//! | A slow request is carried out a second time | `api::tests::idempotency::a_request_that_takes_longer_than_a_hold_is_not_carried_out_twice` |
+//! | What asks to come back is the answer for a day | `api::tests::idempotency::an_answer_that_asks_to_come_back_is_not_kept`, `api::tests::idempotency::what_was_refused_before_anything_was_done_is_kept_nowhere` |
+//! | One POST does not look at its key | `api::tests::idempotency::another_body_path_or_query_under_the_same_key_is_refused`, `api::tests::idempotency::what_is_sent_again_is_answered_alike_and_does_nothing` |
+//! | Answers outlive the coach they are about | `api::tests::idempotency::of_a_coach_who_is_forgotten_no_answer_is_kept` |
+//! | **Conditions** | |
+//! | Of two changes under the same tag both are made | `it::conditional::of_changes_made_at_once_with_the_same_tag_one_wins` |
+//! | A weak tag allows a change | `api::entity_tag::tests::a_change_needs_a_strong_tag_and_knowing_is_content_with_a_weak_one`, `it::conditional::a_tag_outlives_syncs_and_refreshes_and_ends_with_a_change_of_settings` |
+//! | A change leaves the tag as it was | `it::conditional::a_tag_outlives_syncs_and_refreshes_and_ends_with_a_change_of_settings`, `it::conditional::of_changes_made_at_once_with_the_same_tag_one_wins` |
+//! | Time alone changes a tag | `it::conditional::time_alone_changes_no_tag_while_work_is_waiting` |
+//! | **Limits** | |
+//! | 429 does not say when to come back | `it::request_limits::a_caller_who_asks_too_much_waits_and_no_other_does`, `it::request_limits::an_address_is_counted_before_anybody_is_believed` |
+//! | One caller uses up the requests of all | `api::edge::limits::tests::each_caller_has_a_window_of_its_own_that_refills`, `it::request_limits::a_caller_who_asks_too_much_waits_and_no_other_does` |
+//! | An address may ask without end | `it::request_limits::a_proxy_speaks_for_its_clients_only_if_it_is_trusted`, `it::request_limits::an_address_is_counted_before_anybody_is_believed` |
+//! | Anybody says for whom they speak | `api::edge::limits::address::tests::only_a_trusted_proxy_says_who_speaks_through_it`, `it::request_limits::a_proxy_speaks_for_its_clients_only_if_it_is_trusted` |
+//! | A client's invention is believed for a proxy's word | `api::edge::limits::address::tests::only_a_trusted_proxy_says_who_speaks_through_it` |
+//! | Good tokens wait with the bad ones of their address | `it::request_limits::a_caller_who_asks_too_much_waits_and_no_other_does`, `it::request_limits::bad_tokens_are_told_so_ever_later_and_good_ones_are_heard_at_once` |
+//! | An expired token counts as a guess | `it::request_limits::a_token_that_has_expired_is_told_so_however_often_it_comes` |
+//! | Each address of a network is another stranger | `api::edge::limits::address::tests::a_network_of_64_bits_is_one_address` |
+//! | **The audit trail** | |
+//! | What was done has no line in the audit trail | `it::audit::of_a_coach_who_is_forgotten_only_ids_stay`, `it::audit::the_trail_tells_who_did_what_and_nothing_of_clients` |
+//! | What was done to a webhook has no line | `it::audit::what_is_done_to_webhooks_has_its_lines_without_addresses_and_secrets` |
+//! | A template's words are in the trail | `it::audit::the_trail_tells_who_did_what_and_nothing_of_clients` |
+//! | A webhook's address is in the trail | `it::audit::what_is_done_to_webhooks_has_its_lines_without_addresses_and_secrets` |
+//! | The trail of a forgotten coach keeps more than ids | `it::audit::of_a_coach_who_is_forgotten_only_ids_stay` |
+//! | **What operators see** | |
+//! | A trace ends at the queue | `it::traces::one_trace_leads_from_the_request_over_a_restart_to_the_providers_call` |
+//! | Each probe is a trace | `it::traces::one_trace_leads_from_the_request_over_a_restart_to_the_providers_call` |
+//! | A line of a job does not say of which request | `it::logs::one_search_for_the_request_id_finds_a_change_from_the_request_to_the_calendar` |
+//! | Each poll is a line | `it::logs::an_idle_daemon_says_nothing_however_often_it_polls_and_is_probed` |
+//! | What happens is counted nowhere | `it::watching::promtool_finds_nothing_to_say_about_the_metrics_of_a_busy_daemon` |
+//! | Refreshes are counted nowhere | `it::refresh_and_reauth::tokens_are_refreshed_ahead_of_their_end_also_when_they_rotate` |
+//! | A machine that slept counts as stuck | `watchdog::tests::two_looks_that_find_the_same_are_trouble_and_one_step_ends_it` |
+//! | Readiness does not say who is stuck | `it::watchdog::a_worker_that_hangs_is_said_to_and_forgotten_when_the_work_gets_on` |
+//! | A watchdog that does not look counts as content | `watchdog::tests::two_looks_that_find_the_same_are_trouble_and_one_step_ends_it` |
+//! | A page of the actors holds them all | `daemon::actors::tests::pages_of_many_hold_the_lowest_ids_in_order_and_say_how_many_they_left_out`, `it::actors::pages_show_each_connection_once_under_the_numbers_of_all` |
+//! | A filter changes the numbers of all | `it::actors::pages_show_each_connection_once_under_the_numbers_of_all` |
+//! | `doctor` overlooks another origin of the redirect | `it::doctor::each_thing_that_is_wrong_is_found_with_its_remedy` |
+//! | `doctor` overlooks a schema that is too old | `it::doctor::each_thing_that_is_wrong_is_found_with_its_remedy` |
+//! | `doctor` does not try the keys | `it::doctor::a_daemon_that_is_well_set_up_has_nothing_wrong`, `it::doctor::each_thing_that_is_wrong_is_found_with_its_remedy` |
+//! | `doctor` overlooks a clock that is off | `doctor::clock::tests::a_clock_that_is_off_is_found_in_either_direction`, `doctor::clock::tests::a_provider_whose_clock_is_another_is_found` |
+//! | `doctor` overlooks a wrong client secret | `it::doctor::each_thing_that_is_wrong_is_found_with_its_remedy` |
+//! | A backup is for everybody to read | `it::faults::on_sqlite::after_an_older_backup_is_restored_events_are_adopted_and_not_doubled` |
+//! | A backup lacks what is in the log only | `it::faults::on_sqlite::after_an_older_backup_is_restored_events_are_adopted_and_not_doubled` |
+//! | A backup that failed leaves a file | `it::faults::on_sqlite::a_backup_overwrites_nothing_and_leaves_nothing_half_done` |
+//! | **What browsers are told** | |
+//! | Answers go out without a policy | `it::headers::every_answer_forbids_framing_sniffing_referrers_and_foreign_scripts` |
+//! | The dashboard allows inline styles | `it::headers::every_answer_forbids_framing_sniffing_referrers_and_foreign_scripts` |
+//! | The dashboard may be framed | `it::headers::every_answer_forbids_framing_sniffing_referrers_and_foreign_scripts` |
+//! | A script reads the sign-in's cookie | `it::headers::the_cookie_of_a_sign_in_is_for_that_alone`, `api::tests::sign_in::a_coach_signs_in_and_the_account_is_an_active_connection` |
+//! | An answer of the API is kept in a cache | `it::headers::every_answer_forbids_framing_sniffing_referrers_and_foreign_scripts`, `api::tests::sign_in::a_coach_signs_in_and_the_account_is_an_active_connection` |
 
 use std::fs;
 use std::path::Path;
