@@ -64,20 +64,21 @@ refusals! {
     OfWebhook: [WebhookNotFound];
     ToRegister: [
         InvalidBody, PayloadTooLarge, UnsupportedMediaType, InvalidWebhook, TooManyWebhooks,
-        IdempotencyKeyInUse, IdempotencyKeyReused,
+        WebhookExists, IdempotencyKeyInUse, IdempotencyKeyReused, KeptAnswerUnreadable,
     ];
     ToChangeWebhook: [
         WebhookNotFound, InvalidBody, PayloadTooLarge, UnsupportedMediaType, InvalidWebhook,
+        WebhookExists,
     ];
-    ToRotate: [WebhookNotFound, PayloadTooLarge, IdempotencyKeyInUse, IdempotencyKeyReused];
+    ToRotate: [WebhookNotFound, PayloadTooLarge, IdempotencyKeyInUse, IdempotencyKeyReused, KeptAnswerUnreadable];
     ToListDeliveries: [WebhookNotFound, InvalidCursor];
     ToReplay: [
         WebhookNotFound, DeliveryNotFound, WebhookDisabled, DeliveryPending, PayloadTooLarge,
-        IdempotencyKeyInUse, IdempotencyKeyReused,
+        IdempotencyKeyInUse, IdempotencyKeyReused, KeptAnswerUnreadable,
     ];
     ToReplayAll: [
         WebhookNotFound, WebhookDisabled, PayloadTooLarge, IdempotencyKeyInUse,
-        IdempotencyKeyReused,
+        IdempotencyKeyReused, KeptAnswerUnreadable,
     ];
 }
 
@@ -92,6 +93,9 @@ impl WebhooksApi {
     /// after 5 s, 5 min, 30 min, 2 h, 5 h, 10 h and 10 h, later if `Retry-After` asks for that. Each
     /// arrives at least once, and after what happened earlier to the same appointment or connection. 410
     /// disables the webhook at once, five days without a success do too.
+    ///
+    /// An address has one webhook: for one that is registered already the answer is 409 `webhook_exists`,
+    /// which names it. Whoever missed its secret gets a new one with `rotate-secret`.
     #[oai(
         path = "/webhooks",
         method = "post",
@@ -220,7 +224,9 @@ impl WebhooksApi {
     /// Give a webhook a new secret.
     ///
     /// For 24 hours each delivery carries two signatures, one with the new secret and one with the one
-    /// before, so that a receiver can change over without missing any.
+    /// before, so that a receiver can change over without missing any. Within these 24 hours again, only
+    /// the newer of the two is replaced, and the 24 hours begin anew: the one the receiver had before
+    /// goes on signing, while a new one that was shown in between ends at once.
     #[oai(
         path = "/webhooks/:webhook_id/rotate-secret",
         method = "post",
@@ -373,6 +379,11 @@ fn refused(why: webhooks::Refused) -> Problem {
         webhooks::Refused::TooMany => Problem::new(Code::TooManyWebhooks).because(format!(
             "There are {MOST_WEBHOOKS} webhooks, and there may be no more."
         )),
+        webhooks::Refused::Exists(id) => Problem::new(Code::WebhookExists)
+            .because(format!(
+                "Webhook {id} has this address already; change that one."
+            ))
+            .at("/url", format!("is the address of webhook {id}")),
         webhooks::Refused::NotFound => Problem::new(Code::WebhookNotFound),
         webhooks::Refused::Store(error) => error.into(),
     }

@@ -83,6 +83,6 @@ pub use status::{QueueDepth, SyncProgress, SyncStatus};
 pub use tokens::{SealedTokens, StoredTokens};
 pub use webhooks::{
     ClaimedDeliveries, Delivery, DeliveryEnd, DeliveryFilter, DeliveryPage, DueDelivery,
-    EndedDelivery, MOST_WEBHOOKS, NewWebhook, ReplayRefusal, SealedSecrets, TooManyWebhooks,
-    Webhook, WebhookChanges, WebhookReadings, WebhookTarget, WebhookView,
+    EndedDelivery, MOST_WEBHOOKS, NewWebhook, ReplayRefusal, SealedSecrets, Webhook,
+    WebhookChanges, WebhookReadings, WebhookRefusal, WebhookTarget, WebhookView,
 };

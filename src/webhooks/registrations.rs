@@ -11,7 +11,7 @@ use super::secret;
 use crate::domain::{Clock, Entropy, Origin, Timestamp, WebhookEvent, WebhookId};
 use crate::security::{KeyRing, Sealed, Unreadable, places};
 use crate::store::{
-    NewWebhook, SealedSecrets, Store, StoreError, TooManyWebhooks, Webhook, WebhookChanges,
+    NewWebhook, SealedSecrets, Store, StoreError, Webhook, WebhookChanges, WebhookRefusal,
 };
 
 /// How long a secret signs beside the one that took its place.
@@ -57,15 +57,21 @@ pub enum Refused {
     Address(#[from] Forbidden),
     #[error("there are too many webhooks")]
     TooMany,
+    #[error("webhook {0} has this address already")]
+    Exists(WebhookId),
     #[error("there is no such webhook")]
     NotFound,
     #[error(transparent)]
     Store(#[from] StoreError),
 }
 
-impl From<TooManyWebhooks> for Refused {
-    fn from(_: TooManyWebhooks) -> Self {
-        Self::TooMany
+impl From<WebhookRefusal> for Refused {
+    fn from(why: WebhookRefusal) -> Self {
+        match why {
+            WebhookRefusal::TooMany => Self::TooMany,
+            WebhookRefusal::Exists(id) => Self::Exists(id),
+            WebhookRefusal::NoSuchWebhook => Self::NotFound,
+        }
     }
 }
 
@@ -110,14 +116,14 @@ impl Registrations {
             is_enabled,
         };
         let now = self.clock.now();
-        if self.store.change_webhook(id, &changes, origin, now).await? {
-            Ok(())
-        } else {
-            Err(Refused::NotFound)
-        }
+        let changed = self.store.change_webhook(id, &changes, origin, now);
+        Ok(changed.await??)
     }
 
     /// Gives the webhook a new secret. For a day deliveries are signed with both.
+    ///
+    /// Within that day again, it is the new secret alone that another takes the place of: whoever
+    /// repeats a request whose answer was lost does not throw away the one that the receiver knows.
     pub async fn rotate_secret(&self, id: WebhookId, origin: &Origin) -> Result<Rotated, Refused> {
         loop {
             let stored = self.store.webhook_secrets(Some(id)).await?;
@@ -128,7 +134,7 @@ impl Registrations {
             let secret = secret::generate(&*self.entropy);
             let place = places::webhook_secret(id);
             let sealed = self.keys.seal(&secret, place, &*self.entropy);
-            let previous = self.moved(&stored).ok();
+            let previous = self.known_to_the_receiver(&stored, now).ok();
             let until = now + OVERLAP;
             let until = if previous.is_some() { until } else { now };
             let rotated = self
@@ -152,12 +158,25 @@ impl Registrations {
         }
     }
 
-    /// The secret, sealed for the place of those that were.
-    fn moved(&self, stored: &SealedSecrets) -> Result<Sealed, Unreadable> {
+    /// The secret that signs beside the new one, sealed for that place: the one that does so already,
+    /// while its time lasts, else the current one.
+    fn known_to_the_receiver(
+        &self,
+        stored: &SealedSecrets,
+        now: Timestamp,
+    ) -> Result<Sealed, Unreadable> {
         let id = stored.webhook_id;
-        let sealed = Sealed::from_stored(stored.current.clone());
-        let opened = self.keys.open(&sealed, places::webhook_secret(id))?;
         let place = places::previous_webhook_secret(id);
+        let lasts = stored.previous_until.is_some_and(|until| until > now);
+        let previous = stored.previous.clone().filter(|_| lasts);
+        let previous = previous.map(Sealed::from_stored);
+        let opened = match previous.map(|sealed| self.keys.open(&sealed, place)) {
+            Some(Ok(opened)) => opened,
+            Some(Err(_)) | None => {
+                let current = Sealed::from_stored(stored.current.clone());
+                self.keys.open(&current, places::webhook_secret(id))?
+            }
+        };
         Ok(self.keys.seal(&opened, place, &*self.entropy))
     }
 }

@@ -64,6 +64,7 @@ fn reseal(
     Ok(SealedSecrets {
         webhook_id: id,
         current: anew(&stored.current, places::webhook_secret(id))?,
+        previous_until: stored.previous_until,
         // It ends in a day: one that cannot be read is dropped now.
         previous: previous.and_then(|text| anew(text, places::previous_webhook_secret(id)).ok()),
     })

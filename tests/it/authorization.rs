@@ -102,7 +102,11 @@ fn case(operation: &str, world: &World) -> Option<Case> {
         "retry_job" => case(&world.job, granted(OPERATOR, 409)),
         "retry_failed_jobs" => case(&"", granted(OPERATOR, 202)),
         "list_webhooks" => case(&"", OPERATOR),
-        "register_webhook" => sent(&"", json!({"url": NOWHERE}), granted(OPERATOR, 201)),
+        "register_webhook" => {
+            // Each address has one.
+            let another = format!("{NOWHERE}{}", Uuid::new_v4());
+            sent(&"", json!({"url": another}), granted(OPERATOR, 201))
+        }
         "get_webhook" | "rotate_webhook_secret" | "list_webhook_deliveries" => {
             case(&world.webhook, OPERATOR)
         }

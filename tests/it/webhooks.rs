@@ -767,6 +767,61 @@ async fn a_secret_is_shown_once_changed_without_a_gap_and_stored_sealed() {
 }
 
 #[tokio::test]
+async fn what_is_asked_for_again_makes_no_second_webhook_and_loses_no_secret() {
+    let receiver = Receiver::start().await;
+    let daemon = lenient(Setup::with_manual_clock()).start().await;
+    let admin = daemon.admin();
+    let hook = Hook::register(&admin, &receiver.url("/"), &["connection.connected"]).await;
+    let other = Hook::register(&admin, &receiver.url("/other"), &[]).await;
+
+    // As after an answer that was lost, without an Idempotency-Key; and many at once.
+    let body = json!({"url": receiver.url("/")});
+    let again = (0..8).map(|_| admin.post("webhooks", Some(&body)));
+    for refused in futures::future::join_all(again).await {
+        let refused = refused.expect(409);
+        assert_eq!(refused["code"], "webhook_exists");
+        let detail = refused["detail"].as_str().expect("a detail");
+        assert!(detail.contains(&hook.id), "{detail}");
+    }
+    let fresh = json!({"url": receiver.url("/fresh")});
+    let at_once = (0..8).map(|_| admin.post("webhooks", Some(&fresh)));
+    let at_once = futures::future::join_all(at_once).await;
+    let made = at_once.iter().filter(|reply| reply.status == 201).count();
+    assert_eq!(made, 1);
+    let moved = admin.put(&other.path(), &body).await.expect(409);
+    assert_eq!(moved["code"], "webhook_exists");
+    // To its own address is no change.
+    admin.put(&hook.path(), &body).await.expect(200);
+
+    let path = format!("{}/rotate-secret", hook.path());
+    let rotate = async || {
+        let rotated = admin.post(&path, None).await.expect(200);
+        rotated["secret"].as_str().expect("a secret").to_owned()
+    };
+    let lost = rotate().await;
+    daemon.advance(TimeDelta::hours(1));
+    let new = rotate().await;
+    daemon.connect(GOOGLE, Uuid::new_v4(), COACH_EMAIL).await;
+    let arrived = taken(&receiver, "/", 1).await.remove(0);
+    assert!(
+        is_signed(&arrived, &hook.secret),
+        "the receiver knows no other"
+    );
+    assert!(is_signed(&arrived, &new));
+    assert!(!is_signed(&arrived, &lost));
+
+    // A day later it is the turn of the one that signs now.
+    daemon.advance(TimeDelta::hours(25));
+    let newest = rotate().await;
+    daemon
+        .connect(GOOGLE, Uuid::new_v4(), "two@example.com")
+        .await;
+    let arrived = taken(&receiver, "/", 2).await.remove(1);
+    assert!(is_signed(&arrived, &new) && is_signed(&arrived, &newest));
+    assert!(!is_signed(&arrived, &hook.secret));
+}
+
+#[tokio::test]
 async fn deliveries_are_listed_page_by_page() {
     let receiver = Receiver::start().await;
     let daemon = lenient(Setup::default()).start().await;

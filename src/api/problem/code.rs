@@ -28,6 +28,7 @@ pub(in crate::api) enum Code {
     WebhookDisabled,
     DeliveryPending,
     TooManyWebhooks,
+    WebhookExists,
     IdempotencyKeyInUse,
     PreconditionFailed,
     PayloadTooLarge,
@@ -73,6 +74,7 @@ impl Code {
             Self::DeliveryPending => "delivery_pending",
             Self::TooManyWebhooks => "too_many_webhooks",
             Self::IdempotencyKeyInUse => "idempotency_key_in_use",
+            Self::WebhookExists => "webhook_exists",
             Self::PreconditionFailed => "precondition_failed",
             Self::PayloadTooLarge => "payload_too_large",
             Self::UnsupportedMediaType => "unsupported_media_type",
@@ -118,6 +120,7 @@ impl Code {
             | Self::TooManyWebhooks
             | Self::IdempotencyKeyInUse => StatusCode::CONFLICT,
             Self::PreconditionFailed => StatusCode::PRECONDITION_FAILED,
+            | Self::WebhookExists
             Self::PayloadTooLarge => StatusCode::PAYLOAD_TOO_LARGE,
             Self::UnsupportedMediaType => StatusCode::UNSUPPORTED_MEDIA_TYPE,
             Self::InvalidAppointment
@@ -162,6 +165,7 @@ impl Code {
             Self::TooManyWebhooks => "There are as many webhooks as there may be.",
             Self::IdempotencyKeyInUse => {
                 "A request with this Idempotency-Key is still being carried out."
+            Self::WebhookExists => "Another webhook has this address already.",
             }
             Self::PreconditionFailed => {
                 "It was changed since; read it again, and change what is there now."
@@ -229,6 +233,7 @@ impl Code {
             | Self::InvalidWebhook
             | Self::IdempotencyKeyReused
             | Self::Internal
+            | Self::WebhookExists
             | Self::ProviderFailed
             | Self::Timeout => None,
         }

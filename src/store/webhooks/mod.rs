@@ -15,7 +15,7 @@ mod tell;
 mod tests;
 
 use sea_orm::{ActiveModelTrait, ActiveValue::Set, EntityTrait, FromQueryResult, QueryOrder};
-use sea_orm::{ConnectionTrait, PaginatorTrait, QuerySelect};
+use sea_orm::{ConnectionTrait, DatabaseTransaction, PaginatorTrait, QuerySelect};
 use serde_json::json;
 
 use super::audit::{Entry, record};
@@ -34,6 +34,8 @@ pub(super) use tell::{News, data_of_connection, tell};
 
 /// Each costs a row for every event.
 pub const MOST_WEBHOOKS: u64 = 32;
+/// Any number, as long as it stays the same.
+const REGISTRATION_LOCK: i64 = 0x77_65_62_68_6f_6f_6b;
 /// Pending deliveries are counted up to here.
 const MOST_COUNTED: i64 = 10_000;
 /// Rows touched in one transaction, so that nobody is held up.
@@ -94,11 +96,19 @@ pub struct SealedSecrets {
     pub webhook_id: WebhookId,
     pub current: String,
     pub previous: Option<String>,
+    /// Until when the previous one signs.
+    pub previous_until: Option<Timestamp>,
 }
 
-/// There are as many webhooks as there may be.
+/// Why no webhook was registered or changed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct TooManyWebhooks;
+pub enum WebhookRefusal {
+    /// There are as many as there may be.
+    TooMany,
+    /// This one has the address already.
+    Exists(WebhookId),
+    NoSuchWebhook,
+}
 
 #[derive(FromQueryResult)]
 struct Pending {
@@ -112,10 +122,14 @@ impl Store {
         new: &NewWebhook,
         origin: &Origin,
         now: Timestamp,
-    ) -> Result<Result<Webhook, TooManyWebhooks>, StoreError> {
+    ) -> Result<Result<Webhook, WebhookRefusal>, StoreError> {
         let tx = self.begin().await?;
+        take_turns(&tx).await?;
+        if let Some(existing) = at_address(&tx, &new.url).await? {
+            return Ok(Err(WebhookRefusal::Exists(existing)));
+        }
         if webhook::Entity::find().count(&tx).await? >= MOST_WEBHOOKS {
-            return Ok(Err(TooManyWebhooks));
+            return Ok(Err(WebhookRefusal::TooMany));
         }
         let row = webhook::ActiveModel {
             id: Set(new.id),
@@ -178,17 +192,24 @@ impl Store {
     }
 
     /// Changes a webhook. One that is switched off is told nothing: what was pending is given up, and
-    /// can be replayed. One that is switched on begins without a past. Answers whether there is one.
+    /// can be replayed. One that is switched on begins without a past.
     pub async fn change_webhook(
         &self,
         id: WebhookId,
         changes: &WebhookChanges,
         origin: &Origin,
         now: Timestamp,
-    ) -> Result<bool, StoreError> {
+    ) -> Result<Result<(), WebhookRefusal>, StoreError> {
         let tx = self.begin().await?;
+        if let Some(url) = &changes.url {
+            take_turns(&tx).await?;
+            let existing = at_address(&tx, url).await?;
+            if let Some(other) = existing.filter(|existing| *existing != id) {
+                return Ok(Err(WebhookRefusal::Exists(other)));
+            }
+        }
         let Some(row) = locked(&tx, id).await? else {
-            return Ok(false);
+            return Ok(Err(WebhookRefusal::NoSuchWebhook));
         };
         let before = Webhook::try_from(row.clone())?;
         let mut row = webhook::ActiveModel::from(row);
@@ -211,7 +232,7 @@ impl Store {
             changed.insert("is_enabled".to_owned(), json!(is_enabled));
         }
         if changed.is_empty() {
-            return Ok(true);
+            return Ok(Ok(()));
         }
         row.updated_at = Set(now);
         row.update(&tx).await?;
@@ -222,10 +243,10 @@ impl Store {
         let entry = entry(id, origin, AuditAction::WebhookChanged, details);
         record(&tx, &entry, now).await?;
         commit(tx, Step::Webhook).await?;
-        Ok(true)
+        Ok(Ok(()))
     }
 
-    /// Puts a new secret in the place of the one that `current` is; the latter, sealed for its new place,
+    /// Puts a new secret in the place of the one that `current` is; `previous`, sealed for its place,
     /// signs as well until `until`. False if it is not the current one any more.
     pub async fn rotate_webhook_secret(
         &self,
@@ -281,6 +302,7 @@ impl Store {
                 webhook_id: row.id,
                 current: row.secret,
                 previous: row.previous_secret,
+                previous_until: row.previous_secret_until,
             })
             .collect())
     }
@@ -347,6 +369,23 @@ impl Store {
             .execute(&self.write)
             .await
     }
+}
+
+/// Of those who register addresses at once each sees what the others did. SQLite has one writer anyway.
+async fn take_turns(tx: &DatabaseTransaction) -> Result<(), StoreError> {
+    if tx.get_database_backend() == sea_orm::DbBackend::Postgres {
+        let turn = format!("SELECT pg_advisory_xact_lock({REGISTRATION_LOCK})");
+        tx.execute_unprepared(&turn).await?;
+    }
+    Ok(())
+}
+
+/// Which webhook has the address.
+async fn at_address(db: &impl ConnectionTrait, url: &str) -> Result<Option<WebhookId>, StoreError> {
+    // There are only a few.
+    let rows = webhook::Entity::find().all(db).await?;
+    let found = rows.into_iter().find(|row| row.url == url);
+    Ok(found.map(|row| row.id))
 }
 
 /// The webhook, with its row locked.
