@@ -54,6 +54,7 @@
 //! - [`webhooks`]: telling the platform what happens
 
 mod actor_slot;
+mod answer_rotation;
 pub mod api;
 mod changes;
 pub mod cli;

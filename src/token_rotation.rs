@@ -19,6 +19,8 @@ pub struct Rotation {
     /// Were under the first key already.
     pub current: u64,
     pub unreadable: Vec<(ConnectionId, Unreadable)>,
+    /// Changed each time they were tried; running it again tries them again.
+    pub left: u64,
 }
 
 /// # Errors
@@ -67,6 +69,7 @@ async fn rotate_page(
             page.extend(store.tokens(id).await?);
         }
     }
+    rotation.left += page.len() as u64;
     Ok(())
 }
 

@@ -77,7 +77,7 @@ refusals! {
     ToReport: [InvalidBody, InvalidAppointment, PayloadTooLarge, UnsupportedMediaType];
     ToReportBatch: [
         InvalidBody, InvalidAppointment, PayloadTooLarge, UnsupportedMediaType,
-        IdempotencyKeyInUse, IdempotencyKeyReused,
+        IdempotencyKeyInUse, IdempotencyKeyReused, KeptAnswerUnreadable,
     ];
     OfAppointment: [AppointmentNotFound];
     ToList: [InvalidCursor];

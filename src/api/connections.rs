@@ -91,11 +91,11 @@ refusals! {
     ];
     ToSync: [
         ConnectionNotFound, AppointmentNotFound, InvalidBody, PayloadTooLarge,
-        UnsupportedMediaType, SyncDisabled, NeedsReauth, IdempotencyKeyInUse, IdempotencyKeyReused,
+        UnsupportedMediaType, SyncDisabled, NeedsReauth, IdempotencyKeyInUse, IdempotencyKeyReused, KeptAnswerUnreadable,
     ];
     ToTest: [
         ConnectionNotFound, ConnectionBusy, PayloadTooLarge, IdempotencyKeyInUse,
-        IdempotencyKeyReused,
+        IdempotencyKeyReused, KeptAnswerUnreadable,
     ];
     ToAskProvider: [
         ConnectionNotFound, NeedsReauth, ConnectionBusy, ProviderUnavailable, ProviderRateLimited,

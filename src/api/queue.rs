@@ -34,9 +34,9 @@ enum RetryAnswer {
 refusals! {
     ToList: [InvalidCursor];
     ToRetry: [
-        JobNotFound, JobNotFailed, PayloadTooLarge, IdempotencyKeyInUse, IdempotencyKeyReused,
+        JobNotFound, JobNotFailed, PayloadTooLarge, IdempotencyKeyInUse, IdempotencyKeyReused, KeptAnswerUnreadable,
     ];
-    ToRetryAll: [PayloadTooLarge, IdempotencyKeyInUse, IdempotencyKeyReused];
+    ToRetryAll: [PayloadTooLarge, IdempotencyKeyInUse, IdempotencyKeyReused, KeptAnswerUnreadable];
 }
 
 #[OpenApi(prefix_path = BASE_PATH, tag = "Tag::Queue")]

@@ -1,7 +1,9 @@
-//! `keys rotate`: every stored token under the first key, while the daemon goes on.
+//! `keys rotate`: everything that is stored sealed for longer than a sign-in under the first key, while the
+//! daemon goes on.
 
 use std::process::ExitCode;
 
+use crate::answer_rotation::rotate_answers;
 use crate::config::{DatabaseConfig, Section, Sources};
 use crate::domain::{Actor, ActorRole, Cause, Origin, SystemClock, SystemEntropy};
 use crate::security::KeyRing;
@@ -27,6 +29,7 @@ pub(super) async fn run() -> anyhow::Result<ExitCode> {
     store.record_key_rotation(&origin, now).await?;
     let rotation = rotate(&store, &keys, &SystemEntropy).await?;
     let webhooks = rotate_secrets(&store, &keys, &SystemEntropy).await?;
+    let answers = rotate_answers(&store, &keys, &SystemEntropy, now).await?;
     store.close().await;
     println!(
         "{} connections were encrypted anew, {} already were.",
@@ -38,12 +41,29 @@ pub(super) async fn run() -> anyhow::Result<ExitCode> {
     for (id, why) in &webhooks.unreadable {
         println!("The secret of webhook {id} cannot be read ({why}); give it a new one.");
     }
-    if rotation.unreadable.is_empty() && webhooks.unreadable.is_empty() {
-        println!("The older keys are no longer needed for stored tokens.");
-        return Ok(ExitCode::SUCCESS);
+    if answers.resealed > 0 {
+        println!("{} kept answers were encrypted anew.", answers.resealed);
+    }
+    if answers.unreadable > 0 {
+        println!(
+            "{} kept answers of Idempotency-Keys cannot be read; they end within 24 hours by themselves.",
+            answers.unreadable
+        );
+    }
+    if rotation.left > 0 {
+        println!(
+            "{} connections got new tokens each time they were tried; run this again.",
+            rotation.left
+        );
     }
     if rotation.unreadable.is_empty() {
-        return Ok(ExitCode::FAILURE);
+        let is_done =
+            webhooks.unreadable.is_empty() && answers.unreadable == 0 && rotation.left == 0;
+        if !is_done {
+            return Ok(ExitCode::FAILURE);
+        }
+        println!("The older keys are no longer needed for what is stored.");
+        return Ok(ExitCode::SUCCESS);
     }
     println!(
         "{} connections cannot be read with these keys; their coaches must sign in again, or the \

@@ -5,7 +5,7 @@
 //! absent, whether or not the housekeeper has been there.
 
 use chrono::TimeDelta;
-use sea_orm::{ConnectionTrait, EntityTrait};
+use sea_orm::{ColumnTrait, ConnectionTrait, EntityTrait, QueryFilter, QueryOrder, QuerySelect};
 use uuid::Uuid;
 
 use super::entity::idempotency_key;
@@ -56,6 +56,22 @@ pub struct KeptAnswer {
     pub status: u16,
     pub headers: Vec<(String, String)>,
     pub body: String,
+}
+
+/// The body of a kept answer, as it is stored.
+#[derive(Clone, PartialEq, Eq)]
+pub struct SealedAnswer {
+    pub key_hash: String,
+    pub holder: Uuid,
+    pub body: String,
+}
+
+impl std::fmt::Debug for SealedAnswer {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("SealedAnswer")
+            .field("holder", &self.holder)
+            .finish_non_exhaustive()
+    }
 }
 
 /// An answer is its caller's alone.
@@ -189,19 +205,53 @@ impl Store {
         .await
     }
 
-    /// Forgets an answer that nobody can read any more: whoever repeats the request carries it out.
-    pub async fn forget_answer(&self, key_hash: &str, holder: Uuid) -> Result<(), StoreError> {
-        in_time(async {
-            Sql::on(&self.write)
-                .text("DELETE FROM idempotency_keys WHERE status IS NOT NULL AND key_hash = ")
-                .value(key_hash)
-                .text(" AND holder = ")
-                .value(holder)
-                .execute(&self.write)
-                .await?;
-            Ok(())
-        })
-        .await
+    /// Answers that are kept, in order of key, after `after`.
+    pub async fn answers_page(
+        &self,
+        after: Option<&str>,
+        limit: u64,
+        now: Timestamp,
+    ) -> Result<Vec<SealedAnswer>, StoreError> {
+        let mut query = idempotency_key::Entity::find()
+            .filter(idempotency_key::Column::Body.is_not_null())
+            .filter(idempotency_key::Column::ExpiresAt.gt(now))
+            .order_by_asc(idempotency_key::Column::KeyHash)
+            .limit(limit);
+        if let Some(after) = after {
+            query = query.filter(idempotency_key::Column::KeyHash.gt(after));
+        }
+        let rows = query.all(&self.read).await?;
+        let sealed = |row: idempotency_key::Model| {
+            Some(SealedAnswer {
+                key_hash: row.key_hash,
+                holder: row.holder,
+                body: row.body?,
+            })
+        };
+        Ok(rows.into_iter().filter_map(sealed).collect())
+    }
+
+    /// Stores the same answers, each beside its body under another key; those that ended meanwhile stay
+    /// away. All in one statement: beside a busy daemon each one waits for SQLite's one writer.
+    pub async fn reseal_answers(
+        &self,
+        resealed: &[(SealedAnswer, String)],
+    ) -> Result<u64, StoreError> {
+        let mut sql = Sql::on(&self.write)
+            .text("UPDATE idempotency_keys SET body = anew.column1 FROM (VALUES ");
+        for (position, (stored, body)) in resealed.iter().enumerate() {
+            sql = sql
+                .text(if position > 0 { ", (" } else { "(" })
+                .value(body.as_str())
+                .text(", ")
+                .value(stored.key_hash.as_str())
+                .text(", ")
+                .value(stored.holder)
+                .text(")");
+        }
+        sql.text(") AS anew WHERE key_hash = anew.column2 AND holder = anew.column3 AND body IS NOT NULL")
+            .execute(&self.write)
+            .await
     }
 
     /// Lets the key go without an answer: whoever repeats the request carries it out.

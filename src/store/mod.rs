@@ -69,7 +69,9 @@ pub use ended::Ended;
 pub use enqueue::{QueuedSync, SyncRefusal};
 pub use error::StoreError;
 pub use grants::GrantHistory;
-pub use idempotency::{ANSWER_KEPT, About, KEY_HELD, KeptAnswer, KeyedRequest, KnownKey};
+pub use idempotency::{
+    ANSWER_KEPT, About, KEY_HELD, KeptAnswer, KeyedRequest, KnownKey, SealedAnswer,
+};
 pub use jobs::{Job, JobFilter, JobPage};
 pub use lateness::Lateness;
 pub use leases::{Due, DueConnection, Fence, Lease};

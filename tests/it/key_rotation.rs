@@ -3,6 +3,7 @@
 use std::process::{Command, Output, Stdio};
 use std::time::{Duration, Instant};
 
+use calendar_integration::doctor::{Finding, Verdict, examine};
 use calendar_integration::domain::{ConnectionId, ProviderKind, SystemEntropy};
 use calendar_integration::security::{KeyRing, places};
 use calendar_integration::simulator::{IssuedTokens, Window};
@@ -178,6 +179,65 @@ fn told(output: &Output) -> [usize; 2] {
     let numbers: Vec<usize> = numbers.take(2).collect();
     let told = numbers.try_into();
     told.unwrap_or_else(|_| panic!("{text}{}", String::from_utf8_lossy(&output.stderr)))
+}
+
+#[tokio::test]
+async fn kept_answers_get_another_key_too_and_one_that_nobody_reads_is_no_second_request() {
+    let mut daemon = Setup::default()
+        .set("TOKEN_ENCRYPTION_KEYS", OLD_KEY)
+        .set("WEBHOOK_ALLOW_PRIVATE_ADDRESSES", "true")
+        .start()
+        .await;
+    let body = json!({"url": "http://127.0.0.1:9/hook"});
+    let register = async |daemon: &TestDaemon| {
+        let key = [("idempotency-key", "register-once")];
+        let admin = daemon.admin();
+        let method = reqwest::Method::POST;
+        admin.send_with(method, "webhooks", &key, Some(&body)).await
+    };
+    let first = register(&daemon).await;
+    assert_eq!(first.status, 201);
+
+    // Taken out too early.
+    daemon
+        .restart_with(&[("TOKEN_ENCRYPTION_KEYS", NEW_KEY)])
+        .await;
+    for _ in 0..2 {
+        let refused = register(&daemon).await;
+        assert_eq!(refused.status, 503, "{}", refused.text);
+        assert!(refused.header("retry-after").is_some());
+        assert_eq!(refused.json()["code"], "kept_answer_unreadable");
+    }
+    let findings = examine(&daemon.sources(&[])).await;
+    for subject in ["webhook secrets", "kept answers"] {
+        let found = findings.iter().find(|finding| finding.subject == subject);
+        let found = found.expect("it is looked at");
+        assert_eq!(found.verdict, Verdict::Bad, "{found:?}");
+        assert!(found.detail.starts_with("1 "), "{found:?}");
+    }
+
+    let both = format!("{NEW_KEY},{OLD_KEY}");
+    daemon
+        .restart_with(&[("TOKEN_ENCRYPTION_KEYS", &both)])
+        .await;
+    let rotated = rotate(&daemon, &both).await;
+    let text = String::from_utf8_lossy(&rotated.stdout);
+    assert!(rotated.status.success(), "{text}");
+    assert!(
+        text.contains("1 kept answers were encrypted anew"),
+        "{text}"
+    );
+    let bodies = "SELECT body FROM idempotency_keys WHERE body IS NOT NULL";
+    let bodies = daemon.database.texts(bodies, 0).await;
+    assert!(bodies.iter().all(|body| body.starts_with("v1.k2.")));
+    daemon
+        .restart_with(&[("TOKEN_ENCRYPTION_KEYS", NEW_KEY)])
+        .await;
+    let again = register(&daemon).await;
+    assert_eq!((again.status, again.text), (201, first.text));
+    let findings = examine(&daemon.sources(&[])).await;
+    let is_bad = |finding: &&Finding| finding.verdict == Verdict::Bad;
+    assert_eq!(findings.iter().find(is_bad), None);
 }
 
 #[expect(clippy::print_stderr, reason = "figures for whoever runs it alone")]

@@ -5,7 +5,8 @@
 //! than that; the others wait for the answer. Rows are `store`'s, the form of answers and how long a
 //! request may take in all are the edge's.
 //!
-//! An answer is stored sealed: it may hold a secret that is shown once.
+//! An answer is stored sealed: it may hold a secret that is shown once. One that no key opens is no reason to
+//! carry the request out again: that it was is known.
 //!
 //! Kept is what an operation found or did: success, 404 and 422. No other refusal is: what follows from
 //! the request alone comes out alike in any case, a 409 tells of a state that passes, and 5xx and 429 ask
@@ -133,13 +134,8 @@ async fn turn(state: &ApiState, asked: &Asked, began: Duration) -> Result<Turn, 
             }
             Some(known) => {
                 if let Some(answer) = known.answer {
-                    if let Some(answer) = answer::opened(&state.flow.keys, known.holder, answer) {
-                        return Ok(Turn::Answered(answer));
-                    }
-                    // Its key is lost, and with it what was answered.
-                    let key = &keyed.key_hash;
-                    state.store.forget_answer(key, known.holder).await?;
-                    continue;
+                    let opened = answer::opened(&state.flow.keys, known.holder, answer);
+                    return opened.map(Turn::Answered).ok_or_else(unreadable);
                 }
             }
             None => {
@@ -155,6 +151,15 @@ async fn turn(state: &ApiState, asked: &Asked, began: Duration) -> Result<Turn, 
         state.clock.sleep(look_again).await;
         look_again = (look_again * 2).min(LOOK_AGAIN_AT_LATEST);
     }
+}
+
+/// It was carried out, so it is not again. The answer may come back with its key.
+fn unreadable() -> Problem {
+    tracing::error!(
+        "the kept answer of an Idempotency-Key cannot be read with these TOKEN_ENCRYPTION_KEYS; put the \
+         missing key back, or wait until the answer ends by itself, 24 hours after it was given"
+    );
+    Problem::new(Code::KeptAnswerUnreadable)
 }
 
 async fn may_have_another(state: &ApiState, caller: &Caller) -> Result<(), Problem> {

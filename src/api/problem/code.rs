@@ -48,6 +48,7 @@ pub(in crate::api) enum Code {
     StreamsFull,
     DatabaseUnavailable,
     AuthUnavailable,
+    KeptAnswerUnreadable,
     Timeout,
 }
 
@@ -73,8 +74,8 @@ impl Code {
             Self::WebhookDisabled => "webhook_disabled",
             Self::DeliveryPending => "delivery_pending",
             Self::TooManyWebhooks => "too_many_webhooks",
-            Self::IdempotencyKeyInUse => "idempotency_key_in_use",
             Self::WebhookExists => "webhook_exists",
+            Self::IdempotencyKeyInUse => "idempotency_key_in_use",
             Self::PreconditionFailed => "precondition_failed",
             Self::PayloadTooLarge => "payload_too_large",
             Self::UnsupportedMediaType => "unsupported_media_type",
@@ -93,6 +94,7 @@ impl Code {
             Self::StreamsFull => "streams_full",
             Self::DatabaseUnavailable => "database_unavailable",
             Self::AuthUnavailable => "auth_unavailable",
+            Self::KeptAnswerUnreadable => "kept_answer_unreadable",
             Self::Timeout => "timeout",
         }
     }
@@ -118,9 +120,9 @@ impl Code {
             | Self::WebhookDisabled
             | Self::DeliveryPending
             | Self::TooManyWebhooks
+            | Self::WebhookExists
             | Self::IdempotencyKeyInUse => StatusCode::CONFLICT,
             Self::PreconditionFailed => StatusCode::PRECONDITION_FAILED,
-            | Self::WebhookExists
             Self::PayloadTooLarge => StatusCode::PAYLOAD_TOO_LARGE,
             Self::UnsupportedMediaType => StatusCode::UNSUPPORTED_MEDIA_TYPE,
             Self::InvalidAppointment
@@ -136,7 +138,8 @@ impl Code {
             | Self::ConnectionBusy
             | Self::StreamsFull
             | Self::DatabaseUnavailable
-            | Self::AuthUnavailable => StatusCode::SERVICE_UNAVAILABLE,
+            | Self::AuthUnavailable
+            | Self::KeptAnswerUnreadable => StatusCode::SERVICE_UNAVAILABLE,
             Self::Timeout => StatusCode::GATEWAY_TIMEOUT,
         }
     }
@@ -162,10 +165,10 @@ impl Code {
             Self::JobNotFailed => "Only a failed job can be tried again.",
             Self::WebhookDisabled => "The webhook is told nothing for now; enable it first.",
             Self::DeliveryPending => "The delivery is pending already.",
+            Self::WebhookExists => "Another webhook has this address already.",
             Self::TooManyWebhooks => "There are as many webhooks as there may be.",
             Self::IdempotencyKeyInUse => {
                 "A request with this Idempotency-Key is still being carried out."
-            Self::WebhookExists => "Another webhook has this address already.",
             }
             Self::PreconditionFailed => {
                 "It was changed since; read it again, and change what is there now."
@@ -189,6 +192,9 @@ impl Code {
             Self::StreamsFull => "There is no room for another stream for now; poll meanwhile.",
             Self::DatabaseUnavailable => "The database is not available for now.",
             Self::AuthUnavailable => "Tokens cannot be checked for now.",
+            Self::KeptAnswerUnreadable => {
+                "A request with this Idempotency-Key was carried out, but its answer cannot be read here."
+            }
             Self::Timeout => "The request took too long; it may have taken effect.",
         }
     }
@@ -205,7 +211,9 @@ impl Code {
             Self::ProviderUnavailable | Self::ProviderRateLimited | Self::StreamsFull => {
                 Some(Duration::from_secs(10))
             }
-            Self::ProviderNotConfigured => Some(Duration::from_secs(300)),
+            Self::ProviderNotConfigured | Self::KeptAnswerUnreadable => {
+                Some(Duration::from_secs(300))
+            }
             Self::InvalidParameter
             | Self::InvalidBody
             | Self::InvalidCursor
@@ -225,6 +233,7 @@ impl Code {
             | Self::WebhookDisabled
             | Self::DeliveryPending
             | Self::TooManyWebhooks
+            | Self::WebhookExists
             | Self::PreconditionFailed
             | Self::PayloadTooLarge
             | Self::UnsupportedMediaType
@@ -233,7 +242,6 @@ impl Code {
             | Self::InvalidWebhook
             | Self::IdempotencyKeyReused
             | Self::Internal
-            | Self::WebhookExists
             | Self::ProviderFailed
             | Self::Timeout => None,
         }
