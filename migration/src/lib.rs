@@ -3,8 +3,8 @@
 //! Append-only: a released step is never edited. Within a release every step is additive, so that an
 //! older node may run beside a newer one. Times are UTC; words of a state are guarded by checks.
 
-pub use sea_orm_migration::MigratorTrait;
 use sea_orm_migration::prelude::*;
+pub use sea_orm_migration::{MigratorTrait, SchemaManager};
 
 mod m0001_connections;
 mod m0002_appointments;

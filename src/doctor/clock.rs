@@ -27,7 +27,7 @@ pub(super) async fn of_database(store: &Store) -> Option<Finding> {
     ))
 }
 
-/// Asks for nothing but the `Date` of the answer, whatever else that says.
+/// Asks for nothing but the `Date` of the answer, whatever else that says. `None` without an answer.
 pub(super) async fn of_provider(
     provider: &str,
     http: &reqwest::Client,
@@ -36,9 +36,17 @@ pub(super) async fn of_provider(
     let clock = SystemClock::shared();
     let asked = clock.now();
     let answer = http.head(url.clone()).send().await.ok()?;
-    let date = answer.headers().get(DATE)?.to_str().ok()?;
-    let theirs = Timestamp::from(httpdate::parse_http_date(date).ok()?);
     let subject = format!("clock against {provider}");
+    let date = answer.headers().get(DATE);
+    let date = date.and_then(|date| httpdate::parse_http_date(date.to_str().ok()?).ok());
+    let Some(theirs) = date.map(Timestamp::from) else {
+        return Some(Finding::new(
+            Verdict::Doubtful,
+            &subject,
+            "could not be compared: its answer bears no Date",
+            "see that no proxy in between takes the header Date away, and compare the clocks by hand",
+        ));
+    };
     Some(judge(&subject, asked, theirs, clock.now()))
 }
 

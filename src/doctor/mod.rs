@@ -3,18 +3,21 @@
 //! Looks at everything the daemon depends on and says of each part how it stands and, if it does not
 //! stand well, what to change. Changes nothing itself.
 
+mod callers;
 mod clock;
 mod disk;
 mod grants;
 mod providers;
+mod sealed;
 mod stored;
 
 use url::Url;
 
 use crate::config::{
-    Config, DatabaseConfig, GoogleConfig, HttpConfig, MicrosoftConfig, Section, Sources,
+    AuthConfig, Config, DatabaseConfig, GoogleConfig, HttpConfig, MicrosoftConfig, Section, Sources,
 };
 use crate::security::KeyRing;
+use crate::security::api_token::Trust;
 
 /// How a part stands.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -67,6 +70,11 @@ pub async fn examine(sources: &Sources) -> Vec<Finding> {
     if let Ok(database) = DatabaseConfig::load(sources) {
         findings.extend(stored::examine(&database, keys.as_ref()).await);
     }
+    if let Ok(auth) = AuthConfig::load(sources)
+        && let Trust::Jwks(url) = &auth.trust
+    {
+        findings.push(callers::examine(url).await);
+    }
     let http = HttpConfig::load(sources).ok();
     if let (Some(http), Ok(google)) = (&http, Option::<GoogleConfig>::load(sources)) {
         findings.extend(providers::google(http, google.as_ref()).await);
@@ -99,7 +107,9 @@ fn settings(sources: &Sources) -> Vec<Finding> {
 /// Whether browsers that come back from consent reach this daemon.
 fn redirect(provider: &str, redirect: &Url, http: &HttpConfig) -> Finding {
     let subject = format!("{provider} redirect URI");
-    let path = format!("{}/callback", crate::api::BASE_PATH);
+    // A proxy may serve us below a path of its own.
+    let below = http.public_url.path().trim_end_matches('/');
+    let path = format!("{below}{}/callback", crate::api::BASE_PATH);
     if redirect.path() != path {
         return Finding::new(
             Verdict::Bad,

@@ -110,7 +110,7 @@ fn off(provider: &str, settings: &str) -> Finding {
     )
 }
 
-fn no_client() -> Finding {
+pub(super) fn no_client() -> Finding {
     Finding::new(
         Verdict::Bad,
         "HTTP client",

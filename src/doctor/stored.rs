@@ -1,23 +1,20 @@
 //! The database: its disk, clock and schema, the keys its rows need, and what its history tells.
 
-use std::collections::BTreeMap;
+use std::path::Path;
 
-use super::{Finding, Verdict, clock, disk, grants};
+use rustix::fs::{Access, access};
+use secrecy::{ExposeSecret, SecretString};
+
+use super::{Finding, Verdict, clock, disk, grants, sealed};
 use crate::config::DatabaseConfig;
-use crate::domain::SystemClock;
-use crate::security::{KeyRing, Sealed, places};
+use crate::security::KeyRing;
 use crate::store::{Store, StoreError};
-
-const PAGE: u64 = 500;
 
 pub(super) async fn examine(database: &DatabaseConfig, keys: Option<&KeyRing>) -> Vec<Finding> {
     let disk = Store::file_of(&database.url).and_then(|file| disk::examine(&file));
     if Store::is_yet_to_be_made(&database.url) {
-        let detail = "the SQLite file is not there yet; `serve` makes it when it starts";
-        return [Finding::good("database", detail)]
-            .into_iter()
-            .chain(disk)
-            .collect();
+        let finding = yet_to_be_made(&database.url);
+        return std::iter::once(finding).chain(disk).collect();
     }
     let store = match Store::open_beside(&database.url).await {
         Ok(store) => store,
@@ -35,9 +32,9 @@ pub(super) async fn examine(database: &DatabaseConfig, keys: Option<&KeyRing>) -
         )),
         Ok(schema) if schema.pending.is_empty() => {
             findings.push(Finding::good("schema", "up to date"));
-            findings.extend(grants::examine(&store, SystemClock::shared().now()).await);
+            findings.extend(grants::examine(&store).await);
             if let Some(keys) = keys {
-                findings.push(stored_tokens(&store, keys).await);
+                findings.extend(sealed::examine(&store, keys).await);
             }
         }
         Ok(schema) => findings.push(Finding::new(
@@ -52,7 +49,7 @@ pub(super) async fn examine(database: &DatabaseConfig, keys: Option<&KeyRing>) -
     findings
 }
 
-fn unreachable(error: &StoreError) -> Finding {
+pub(super) fn unreachable(error: &StoreError) -> Finding {
     Finding::new(
         Verdict::Bad,
         "database",
@@ -61,46 +58,42 @@ fn unreachable(error: &StoreError) -> Finding {
     )
 }
 
-async fn stored_tokens(store: &Store, keys: &KeyRing) -> Finding {
-    let mut readable = 0_u64;
-    let mut unreadable: BTreeMap<String, u64> = BTreeMap::new();
-    let mut after = None;
-    loop {
-        let page = match store.tokens_page(after, PAGE).await {
-            Ok(page) => page,
-            Err(error) => return unreachable(&error),
-        };
-        let Some(last) = page.last() else { break };
-        after = Some(last.connection_id);
-        for stored in page {
-            let id = stored.connection_id;
-            let texts = [
-                (&stored.sealed.access, places::access_token(id)),
-                (&stored.sealed.refresh, places::refresh_token(id)),
-            ];
-            let opened = texts.into_iter().find_map(|(text, place)| {
-                keys.open(&Sealed::from_stored(text.clone()), place).err()
-            });
-            match opened {
-                None => readable += 1,
-                Some(why) => *unreadable.entry(why.to_string()).or_default() += 1,
-            }
-        }
-    }
-    if unreadable.is_empty() {
-        return Finding::good(
-            "stored tokens",
-            format!("{readable} connections, all readable"),
+/// A mistyped path looks like this, too.
+fn yet_to_be_made(url: &SecretString) -> Finding {
+    const SUBJECT: &str = "database";
+    let file = Store::file_of(url).unwrap_or_default();
+    let directory = file.parent().filter(|path| *path != Path::new(""));
+    let directory = directory.unwrap_or(Path::new("."));
+    let bad = |detail: String, remedy: &str| Finding::new(Verdict::Bad, SUBJECT, detail, remedy);
+    if !directory.is_dir() {
+        return bad(
+            format!("the directory {} is not there", directory.display()),
+            "check the path in DATABASE_URL, or make the directory",
         );
     }
-    let reasons: Vec<String> = unreadable
-        .iter()
-        .map(|(why, count)| format!("{count} connections: {why}"))
-        .collect();
+    if access(directory, Access::WRITE_OK | Access::EXEC_OK).is_err() {
+        return bad(
+            format!("nothing can be written in {}", directory.display()),
+            "let the daemon's user own the directory, or check the path in DATABASE_URL",
+        );
+    }
+    let query = url.expose_secret().split_once('?').map(|(_, query)| query);
+    if !query.is_some_and(|query| query.split('&').any(|part| part == "mode=rwc")) {
+        return bad(
+            format!(
+                "{} is not there, and `serve` may not make it",
+                file.display()
+            ),
+            "check the path in DATABASE_URL, or let it end in ?mode=rwc",
+        );
+    }
     Finding::new(
-        Verdict::Bad,
-        "stored tokens",
-        reasons.join("; "),
-        "put the missing key back into TOKEN_ENCRYPTION_KEYS, or have these coaches sign in again",
+        Verdict::Doubtful,
+        SUBJECT,
+        format!(
+            "there is nothing at {}; `serve` would begin an empty one",
+            file.display()
+        ),
+        "nothing before the first start; later, check the path in DATABASE_URL and the working directory",
     )
 }

@@ -1,5 +1,6 @@
 //! How long coaches' consent has lasted, as the history tells.
 
+use chrono::TimeDelta;
 use sea_orm::FromQueryResult;
 
 use super::patience::in_time;
@@ -10,10 +11,15 @@ use crate::domain::{ConnectionStatus, ProviderKind, ReauthReason, Timestamp};
 /// The newest are enough to see a pattern.
 const LOOKED_AT: i64 = 1_000;
 
+/// How long an access token of Google's is good for.
+const ACCESS_LASTS: TimeDelta = TimeDelta::hours(1);
+
 /// One connection since its coach last consented.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct GrantHistory {
     pub connected_at: Timestamp,
+    /// When it last gave tokens, as far as their end tells; `None`: they are gone.
+    pub last_tokens_at: Option<Timestamp>,
     /// When the provider refused the grant; `None`: it holds.
     pub refused_at: Option<Timestamp>,
 }
@@ -24,6 +30,7 @@ struct Row {
     status_reason: Option<String>,
     updated_at: Timestamp,
     connected_at: Option<Timestamp>,
+    access_token_expires_at: Option<Timestamp>,
 }
 
 impl Store {
@@ -34,7 +41,7 @@ impl Store {
     ) -> Result<Vec<GrantHistory>, StoreError> {
         let statement = Sql::on(&self.read)
             .text(
-                "SELECT c.status, c.status_reason, c.updated_at, \
+                "SELECT c.status, c.status_reason, c.updated_at, c.access_token_expires_at, \
                  (SELECT a.at FROM audit_events a WHERE a.connection_id = c.id \
                    AND a.action = 'connected' ORDER BY a.at DESC LIMIT 1) AS connected_at \
                  FROM coach_calendar_connections c \
@@ -63,6 +70,9 @@ fn history(row: &Row) -> Option<GrantHistory> {
     };
     Some(GrantHistory {
         connected_at: row.connected_at?,
+        last_tokens_at: row
+            .access_token_expires_at
+            .and_then(|at| at.checked_sub_signed(ACCESS_LASTS)),
         refused_at,
     })
 }

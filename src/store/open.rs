@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-use migration::{Migrator, MigratorTrait};
+use migration::{Migrator, MigratorTrait, SchemaManager};
 use sea_orm::sqlx::postgres::PgPoolOptions;
 use sea_orm::sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqliteSynchronous};
 use sea_orm::sqlx::{self, Connection};
@@ -53,6 +53,9 @@ const SQLITE_READERS: u32 = 4;
 /// has the others. Not much more, for a commit that balanced a tree walks through all that is kept.
 const SQLITE_CACHE: u32 = 4 * 1024;
 const POSTGRES_CONNECTIONS: u32 = 16;
+
+/// The table of steps, as the migrator calls it.
+const STEPS: &str = "seaql_migrations";
 
 /// Any number, as long as it stays the same.
 const MIGRATION_LOCK: i64 = 0x63_61_6c_69_6e_74;
@@ -189,9 +192,12 @@ impl Store {
     pub async fn schema(&self) -> Result<SchemaStatus, StoreError> {
         self.ping().await?;
         // The table of steps comes with the first step; without it there is none.
-        let applied: Vec<String> = match Migrator::get_migration_models(&self.read).await {
-            Ok(rows) => rows.into_iter().map(|row| row.version).collect(),
-            Err(_) => Vec::new(),
+        let has_any = SchemaManager::new(&self.read).has_table(STEPS).await?;
+        let applied: Vec<String> = if has_any {
+            let rows = Migrator::get_migration_models(&self.read).await?;
+            rows.into_iter().map(|row| row.version).collect()
+        } else {
+            Vec::new()
         };
         let known = known_steps();
         let unknown = applied.iter().filter(|step| !known.contains(step));

@@ -51,6 +51,8 @@ async fn a_daemon_that_is_well_set_up_has_nothing_wrong() {
         "database",
         "schema",
         "stored tokens",
+        "webhook secrets",
+        "kept answers",
         "Google redirect URI",
         "Google client credentials",
         "clock against Google",
@@ -111,19 +113,60 @@ async fn each_thing_that_is_wrong_is_found_with_its_remedy() {
     assert!(detail.contains("k1"), "{detail}");
     assert!(remedy.contains("TOKEN_ENCRYPTION_KEYS"), "{remedy}");
 
-    for url in [
-        "postgres://nobody@127.0.0.1:9/none",
-        "sqlite:///no/such/place/x.db?mode=rw",
+    let directory = tempfile::tempdir().expect("a directory");
+    let below = directory.path().display();
+    for (url, words) in [
+        (
+            "postgres://nobody@127.0.0.1:9/none".to_owned(),
+            "not available",
+        ),
+        (
+            "sqlite:///no/such/place/x.db?mode=rwc".to_owned(),
+            "/no/such/place",
+        ),
+        (format!("sqlite://{below}/x.db?mode=rw"), "may not make it"),
+        (format!("sqlite://{below}/x.db"), "may not make it"),
     ] {
-        let found = findings(&daemon, &[("DATABASE_URL", url)]).await;
-        // A SQLite file that is not there is made by `serve`.
-        if url.starts_with("postgres") {
-            let (_, remedy) = wrong(&found, "database");
-            assert!(remedy.contains("DATABASE_URL"), "{remedy}");
-        } else {
-            assert!(found.iter().any(|finding| finding.subject == "database"));
-        }
+        let found = findings(&daemon, &[("DATABASE_URL", &url)]).await;
+        let (detail, remedy) = wrong(&found, "database");
+        assert!(detail.contains(words), "{detail}");
+        assert!(remedy.contains("DATABASE_URL"), "{remedy}");
     }
+    // `serve` would make it: right before the first start, and a mistyped path at any other time.
+    let url = format!("sqlite://{below}/x.db?mode=rwc");
+    let found = findings(&daemon, &[("DATABASE_URL", &url)]).await;
+    let database = found.iter().find(|finding| finding.subject == "database");
+    let database = database.expect("it is looked at");
+    assert_eq!(database.verdict, Verdict::Doubtful, "{database:?}");
+    assert!(database.detail.contains("begin an empty one"));
+
+    // Below a path of a proxy's, as the README has it.
+    let path = "https://calendar.example.org/calendar";
+    let below = format!("{path}/api/calendar-integration/callback");
+    let public = [("PUBLIC_URL", path), ("GOOGLE_REDIRECT_URI", &below)];
+    let found = findings(&daemon, &public).await;
+    let subject = "Google redirect URI";
+    let redirect = found.iter().find(|finding| finding.subject == subject);
+    let redirect = redirect.expect("it is looked at");
+    assert_eq!(redirect.verdict, Verdict::Good, "{redirect:?}");
+
+    let no_keys = format!("{}nothing-is-here", daemon.url());
+    for (jwks, words) in [
+        ("http://127.0.0.1:9/keys", "cannot be reached"),
+        (no_keys.as_str(), "status 404"),
+    ] {
+        let issuer = [("AUTH_JWT_SECRET", ""), ("AUTH_JWKS_URL", jwks)];
+        let (detail, _) = wrong(&findings(&daemon, &issuer).await, "keys of API tokens");
+        assert!(detail.contains(words), "{detail}");
+    }
+
+    // A table that cannot be read is no table that is not there.
+    let away = "ALTER TABLE seaql_migrations RENAME COLUMN version TO its_version";
+    daemon.database.run(away).await;
+    let (detail, _) = wrong(&findings(&daemon, &[]).await, "database");
+    assert!(detail.contains("refused"), "{detail}");
+    let back = "ALTER TABLE seaql_migrations RENAME COLUMN its_version TO version";
+    daemon.database.run(back).await;
 
     let older = "DELETE FROM seaql_migrations \
                  WHERE version = (SELECT MAX(version) FROM seaql_migrations)";

@@ -2,7 +2,9 @@
 //!
 //! A token with an unknown key makes us look again, since issuers rotate, yet at most once per
 //! [`MIN_INTERVAL`]: anyone can send such tokens. A set older than [`MAX_AGE`] is fetched anew, so
-//! that a withdrawn key stops working. While the endpoint is dead the known keys stay.
+//! that a withdrawn key stops working: also the last one, for a well-formed set without any that we can
+//! use takes the place of the known one. While the endpoint is dead, or answers nonsense, the known keys
+//! stay.
 
 use std::sync::{Arc, PoisonError, RwLock};
 use std::time::Duration;
@@ -60,8 +62,6 @@ enum FetchFailure {
     TooLarge,
     #[error("the answer is not a JSON Web Key Set")]
     NotAKeySet,
-    #[error("the answer holds no key for RS256, ES256 or EdDSA")]
-    NoUsableKey,
 }
 
 impl Jwks {
@@ -93,11 +93,9 @@ impl Jwks {
                 && let Ok(mut last_fetch) = self.last_fetch.try_lock()
             {
                 self.fetch_if_allowed(&mut last_fetch).await;
-                return self
-                    .known()
-                    .find(kid, algorithm)
-                    .cloned()
-                    .ok_or(TokenError::UnknownKey);
+                let known = self.known();
+                let key = known.find(kid, algorithm).cloned();
+                return key.ok_or_else(|| known.refusal());
             }
             return Ok(key.clone());
         }
@@ -109,11 +107,8 @@ impl Jwks {
         }
         self.fetch_if_allowed(&mut last_fetch).await;
         let known = self.known();
-        match (known.find(kid, algorithm), known.fetched_at) {
-            (Some(key), _) => Ok(key.clone()),
-            (None, Some(_)) => Err(TokenError::UnknownKey),
-            (None, None) => Err(TokenError::KeysUnavailable),
-        }
+        let key = known.find(kid, algorithm).cloned();
+        key.ok_or_else(|| known.refusal())
     }
 
     fn known(&self) -> Arc<KeySet> {
@@ -130,9 +125,13 @@ impl Jwks {
         }
         // Noted before the call: one that its caller abandons counts as well.
         *last_fetch = Some(now);
-        let fetched = tokio::time::timeout(FETCH_TIMEOUT, self.fetch()).await;
-        match fetched.unwrap_or(Err(FetchFailure::TimedOut)) {
+        match fetch(&self.http, &self.url).await {
             Ok(keys) => {
+                if keys.is_empty() {
+                    tracing::error!(
+                        "AUTH_JWKS_URL publishes no key for RS256, ES256 or EdDSA: no token is believed"
+                    );
+                }
                 let set = KeySet {
                     keys,
                     fetched_at: Some(now),
@@ -145,21 +144,32 @@ impl Jwks {
             ),
         }
     }
+}
 
-    async fn fetch(&self) -> Result<Vec<Key>, FetchFailure> {
-        let mut response = self.http.get(self.url.clone()).send().await?;
-        if !response.status().is_success() {
-            return Err(FetchFailure::Status(response.status().as_u16()));
-        }
-        let mut body = Vec::new();
-        while let Some(chunk) = response.chunk().await? {
-            if body.len() + chunk.len() > MAX_BODY_BYTES {
-                return Err(FetchFailure::TooLarge);
-            }
-            body.extend_from_slice(&chunk);
-        }
-        parse(&body)
+/// How many keys an issuer publishes there that tokens can be checked with; else why none can be had.
+pub(crate) async fn count_published(http: &reqwest::Client, url: &Url) -> Result<usize, String> {
+    let keys = fetch(http, url).await;
+    keys.map(|keys| keys.len()).map_err(|why| why.to_string())
+}
+
+async fn fetch(http: &reqwest::Client, url: &Url) -> Result<Vec<Key>, FetchFailure> {
+    let fetched = tokio::time::timeout(FETCH_TIMEOUT, fetch_patiently(http, url)).await;
+    fetched.unwrap_or(Err(FetchFailure::TimedOut))
+}
+
+async fn fetch_patiently(http: &reqwest::Client, url: &Url) -> Result<Vec<Key>, FetchFailure> {
+    let mut response = http.get(url.clone()).send().await?;
+    if !response.status().is_success() {
+        return Err(FetchFailure::Status(response.status().as_u16()));
     }
+    let mut body = Vec::new();
+    while let Some(chunk) = response.chunk().await? {
+        if body.len() + chunk.len() > MAX_BODY_BYTES {
+            return Err(FetchFailure::TooLarge);
+        }
+        body.extend_from_slice(&chunk);
+    }
+    parse(&body)
 }
 
 impl KeySet {
@@ -175,6 +185,15 @@ impl KeySet {
         is_only.then_some(&first.key)
     }
 
+    /// What is said of a token whose key is not among these.
+    fn refusal(&self) -> TokenError {
+        if self.keys.is_empty() {
+            TokenError::KeysUnavailable
+        } else {
+            TokenError::UnknownKey
+        }
+    }
+
     fn is_stale(&self, now: Duration) -> bool {
         self.fetched_at.is_none_or(|at| now >= at + MAX_AGE)
     }
@@ -187,17 +206,13 @@ fn parse(body: &[u8]) -> Result<Vec<Key>, FetchFailure> {
         keys: Vec<Value>,
     }
     let document: Document = serde_json::from_slice(body).map_err(|_| FetchFailure::NotAKeySet)?;
-    let keys: Vec<_> = document
+    Ok(document
         .keys
         .into_iter()
         .take(MAX_KEYS)
         .filter_map(|value| serde_json::from_value(value).ok())
         .filter_map(|jwk| usable(&jwk))
-        .collect();
-    if keys.is_empty() {
-        return Err(FetchFailure::NoUsableKey);
-    }
-    Ok(keys)
+        .collect())
 }
 
 /// The key, if it is meant for signatures of one of the three algorithms. A key serves one

@@ -15,6 +15,7 @@ use secrecy::SecretString;
 use url::Url;
 
 pub use caller::{Caller, InvalidCaller, Role, Subject, UnknownRole};
+pub(crate) use jwks::count_published;
 pub use sign::Signer;
 pub use verify::{Token, TokenError, Verifier};
 

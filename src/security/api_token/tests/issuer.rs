@@ -272,6 +272,22 @@ async fn a_withdrawn_key_stops_working_when_the_set_is_fetched_anew() {
 }
 
 #[tokio::test]
+async fn an_issuer_that_withdraws_its_last_key_is_believed() {
+    let key = IssuerKey::ed("k");
+    let issuer = Issuer::start(Some(key_set(&[&key]))).await;
+    let clock = clock();
+    let verifier = issuer.verifier(clock.clone());
+    assert!(verifier.verify(&key.token(Some("k"))).await.is_ok());
+    issuer.says(Some(json!({ "keys": [] })));
+    clock.advance(Duration::from_secs(600));
+    let refusal = verifier.verify(&key.token(Some("k"))).await;
+    assert_eq!(refusal, Err(TokenError::KeysUnavailable));
+    // And again, when none is asked for any more.
+    let refusal = verifier.verify(&key.token(Some("k"))).await;
+    assert_eq!(refusal, Err(TokenError::KeysUnavailable));
+}
+
+#[tokio::test]
 async fn without_any_key_nobody_is_refused_for_good() {
     let key = IssuerKey::ed("k");
     // The key is in both of them: there is just too much else.
