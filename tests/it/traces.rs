@@ -8,6 +8,8 @@ use uuid::Uuid;
 use crate::support::{COACH_EMAIL, Collector, Seen, Session, Setup, eventually};
 
 const TRACE: &str = "0af7651916cd43dd8448eb211c80319c";
+/// A secret may be a method, as far as HTTP is concerned.
+const ODD_METHOD: &str = "hunter2-is-no-method";
 const CALLER: &str = "b7ad6b7169203331";
 
 fn below<'a>(spans: &'a [Seen], parent: &str) -> Vec<&'a Seen> {
@@ -44,6 +46,9 @@ async fn one_trace_leads_from_the_request_over_a_restart_to_the_providers_call()
         )
         .await
         .expect(201);
+    let odd = Method::from_bytes(ODD_METHOD.as_bytes()).expect("a token");
+    let refused = daemon.service().send_with(odd, &path, &[], None).await;
+    assert_eq!(refused.status, 405);
     eventually("an attempt fails", async || {
         let status = daemon.service().sync_status(id).await;
         let attempts = session.job_in(&status)["attempts"].as_u64();
@@ -101,6 +106,10 @@ async fn one_trace_leads_from_the_request_over_a_restart_to_the_providers_call()
     }
 
     let sent = String::from_utf8_lossy(&collector.bytes()).into_owned();
+    assert!(
+        !sent.contains(ODD_METHOD),
+        "whatever a caller calls its method"
+    );
     let body = session.body();
     for secret in [
         COACH_EMAIL,

@@ -93,9 +93,9 @@ impl<E: Endpoint> Endpoint for Edge<E> {
             let operation = response.data::<OperationId>();
             traced.rename(match operation {
                 Some(operation) => operation.0.to_owned(),
-                None => format!("{method} {route}"),
+                None => format!("{} {route}", known(&method)),
             });
-            traced.set("http.request.method", method.to_string());
+            traced.set("http.request.method", known(&method).to_owned());
             traced.set("http.route", route.to_owned());
             traced.set("http.response.status_code", i64::from(status));
             traced.set("request_id", id.as_str().to_owned());
@@ -118,7 +118,7 @@ impl<E: Endpoint> Edge<E> {
         }
         let parent = request.header("traceparent");
         let traces = &self.state.traces;
-        traces.begin(Part::Request, request.method().as_str(), parent)
+        traces.begin(Part::Request, known(request.method()), parent)
     }
 
     /// Counts the request against its address before anything else looks at it.

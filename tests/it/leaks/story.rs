@@ -12,7 +12,8 @@ use uuid::Uuid;
 use super::secrets::{Kind, Secrets};
 use super::{EVERYTHING, RealDaemon};
 use crate::support::{
-    Api, Browser, Consent, JWT_SECRET, Reply, Session, Setup, TestDaemon, eventually, parameter,
+    Api, Browser, Collector, Consent, JWT_SECRET, Reply, Session, Setup, TestDaemon, eventually,
+    parameter,
 };
 
 pub(super) const ACCOUNT: &str = "leakyaccount@example.com";
@@ -73,6 +74,8 @@ impl Details {
 
 pub(super) struct Story {
     pub(super) daemon: TestDaemon,
+    /// Where the traces of all processes arrive.
+    collector: Collector,
     pub(super) secrets: Secrets,
     /// What each process wrote to standard error.
     logs: Vec<(String, String)>,
@@ -83,7 +86,9 @@ pub(super) struct Story {
 impl Story {
     pub(super) async fn prepare() -> Self {
         let [google, microsoft] = SECRETS;
+        let collector = Collector::start().await;
         let mut daemon = Setup::default()
+            .set("OTEL_EXPORTER_OTLP_ENDPOINT", collector.url())
             .set(google.0, google.1)
             .set(microsoft.0, microsoft.1)
             .simulate(|config| {
@@ -106,6 +111,7 @@ impl Story {
         secrets.add(Kind::Credential, "TOKEN_ENCRYPTION_KEYS", keys);
         Self {
             daemon,
+            collector,
             secrets,
             logs: Vec::new(),
             answers: Vec::new(),
@@ -449,6 +455,9 @@ impl Story {
             let found = self.secrets.in_text(text.as_bytes(), &kinds);
             assert!(found.is_empty(), "{what}: {found:?} in {text}");
         }
+        assert!(!self.collector.spans().is_empty());
+        let found = self.secrets.in_text(&self.collector.bytes(), &EVERYTHING);
+        assert!(found.is_empty(), "spans: {found:?}");
         for (name, content) in self.daemon.database.files() {
             let found = self.secrets.in_text(&content, &EVERYTHING);
             assert!(found.is_empty(), "file {name}: {found:?}");
