@@ -1,6 +1,7 @@
 //! The housekeeper actor: what is kept only for a while is let go, a little at a time.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -12,7 +13,7 @@ use crate::connections::WorkerContext;
 use crate::domain::Timestamp;
 use crate::store::StoreError;
 
-const TURN: Duration = Duration::from_secs(600);
+pub(crate) const TURN: Duration = Duration::from_secs(600);
 /// A sign-in that ended stays long enough to be told apart from one that never was.
 const SIGN_INS_KEPT: TimeDelta = TimeDelta::hours(1);
 /// Ended jobs are the history that coaches and operators look back on.
@@ -26,11 +27,16 @@ pub(crate) enum HousekeeperMsg {
 #[derive(Debug)]
 struct Housekeeper {
     context: Arc<WorkerContext>,
+    steps: Arc<AtomicU64>,
 }
 
 /// Tells whether the housekeeper runs, also after it was restarted.
 #[derive(Clone, Debug, Default)]
-pub(crate) struct HousekeeperHandle(ActorSlot<HousekeeperMsg>);
+pub(crate) struct HousekeeperHandle {
+    actor: ActorSlot<HousekeeperMsg>,
+    /// What it has got done so far, piece by piece.
+    steps: Arc<AtomicU64>,
+}
 
 impl HousekeeperHandle {
     pub(crate) async fn start(
@@ -38,14 +44,21 @@ impl HousekeeperHandle {
         context: Arc<WorkerContext>,
         root: ActorCell,
     ) -> Result<ActorCell, SpawnErr> {
-        let (actor, _) = Actor::spawn_linked(None, Housekeeper { context }, (), root).await?;
+        let steps = self.steps.clone();
+        let housekeeper = Housekeeper { context, steps };
+        let (actor, _) = Actor::spawn_linked(None, housekeeper, (), root).await?;
         let cell = actor.get_cell();
-        self.0.fill(actor);
+        self.actor.fill(actor);
         Ok(cell)
     }
 
     pub(crate) fn is_running(&self) -> bool {
-        self.0.is_running()
+        self.actor.is_running()
+    }
+
+    /// One more than before, and it got on.
+    pub(crate) fn steps(&self) -> u64 {
+        self.steps.load(Ordering::Relaxed)
     }
 }
 
@@ -75,6 +88,7 @@ impl Actor for Housekeeper {
                 if let Err(error) = self.tidy().await {
                     tracing::warn!(error = %error, "housekeeping put off");
                 }
+                self.got_on();
                 let clock = self.context.clock.clone();
                 // Ends with its sleep at the latest; a stopped housekeeper receives nothing.
                 tokio::spawn(async move {
@@ -88,6 +102,10 @@ impl Actor for Housekeeper {
 }
 
 impl Housekeeper {
+    fn got_on(&self) {
+        self.steps.fetch_add(1, Ordering::Relaxed);
+    }
+
     async fn tidy(&self) -> Result<(), StoreError> {
         let now = self.context.clock.now();
         let store = &self.context.store;
@@ -99,6 +117,7 @@ impl Housekeeper {
         let mut keys = 0;
         loop {
             let forgotten = store.forget_keys(now).await?;
+            self.got_on();
             keys += forgotten;
             if forgotten == 0 {
                 break;
@@ -107,6 +126,7 @@ impl Housekeeper {
         let mut jobs = 0;
         loop {
             let forgotten = store.forget_ended_jobs(now - JOBS_KEPT).await?;
+            self.got_on();
             jobs += forgotten;
             if forgotten == 0 {
                 break;
@@ -136,6 +156,7 @@ impl Housekeeper {
         let mut forgotten = 0;
         loop {
             let some = self.context.store.forget_audit_events(before).await?;
+            self.got_on();
             forgotten += some;
             if some == 0 {
                 return Ok(forgotten);
@@ -154,6 +175,7 @@ impl Housekeeper {
         let mut forgotten = 0;
         loop {
             let some = store.forget_deliveries(before).await?;
+            self.got_on();
             forgotten += some;
             if some == 0 {
                 return Ok(forgotten);

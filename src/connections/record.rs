@@ -49,6 +49,8 @@ pub struct ConnectionSnapshot {
     pub restarts: u64,
     /// Rounds that ended as planned.
     pub rounds: u64,
+    /// Calls of those rounds, and of the one under way, that were answered.
+    pub exchanges: u64,
     pub last_progress_at: Option<Timestamp>,
     pub last_error: Option<String>,
     /// When the provider, or our limiter, lets the connection call again.
@@ -63,6 +65,7 @@ pub struct ConnectionSnapshot {
 pub(super) struct Record {
     inner: Mutex<ConnectionSnapshot>,
     rounds: AtomicU64,
+    exchanges: AtomicU64,
     /// A hint is in the worker's mailbox already: one is enough, and keeps the mailbox small.
     hinted: AtomicBool,
 }
@@ -77,6 +80,7 @@ impl Record {
                 since: now,
                 restarts: 0,
                 rounds: 0,
+                exchanges: 0,
                 last_progress_at: None,
                 last_error: None,
                 not_before: None,
@@ -84,6 +88,7 @@ impl Record {
                 lease_epoch: None,
             }),
             rounds: AtomicU64::new(0),
+            exchanges: AtomicU64::new(0),
             hinted: AtomicBool::new(false),
         })
     }
@@ -91,6 +96,7 @@ impl Record {
     pub(super) fn snapshot(&self) -> ConnectionSnapshot {
         ConnectionSnapshot {
             rounds: self.rounds(),
+            exchanges: self.exchanges.load(Ordering::Relaxed),
             ..self.lock().clone()
         }
     }
@@ -115,6 +121,11 @@ impl Record {
     pub(super) fn round_ended(&self, now: Timestamp) {
         self.rounds.fetch_add(1, Ordering::Relaxed);
         self.update(|record| record.last_progress_at = Some(now));
+    }
+
+    /// The provider has answered.
+    pub(super) fn exchanged(&self) {
+        self.exchanges.fetch_add(1, Ordering::Relaxed);
     }
 
     pub(super) fn rounds(&self) -> u64 {

@@ -12,6 +12,7 @@ use super::limiter::ConnectionBudget;
 use super::outcome::{Asked, Tally, settlement};
 use super::planned::{Planned, planned_row};
 use super::ready::Opened;
+use super::record::Record;
 use super::services::Service;
 use super::token::TokenKeeper;
 use super::traced::Traced;
@@ -38,6 +39,7 @@ pub(super) enum RoundEnd {
 /// What one worker keeps from round to round.
 pub(super) struct Hands {
     pub(super) connection_id: ConnectionId,
+    pub(super) record: Arc<Record>,
     pub(super) tokens: TokenKeeper,
     /// Shared with the supervisor: a crash must not refill it.
     pub(super) budget: Arc<OnceLock<ConnectionBudget>>,

@@ -102,6 +102,7 @@ impl Hands {
         let calls = service.api.perform(access, changes);
         let answers = self.within_lease(context, calls).await?;
         drop(in_flight);
+        self.record.exchanged();
         let took = context.clock.monotonic().saturating_sub(started);
         context
             .metrics

@@ -55,10 +55,11 @@ pub(super) async fn spawn(
     let worker = Worker {
         context: args.context,
         poller: args.poller,
-        record: args.record,
+        record: args.record.clone(),
     };
     let hands = Hands {
         connection_id: args.connection_id,
+        record: args.record,
         tokens: TokenKeeper::default(),
         budget: args.budget,
         batch: 1,

@@ -98,9 +98,9 @@ fn poller(ports: &Ports) -> ReadyPart {
 }
 
 fn progress(ports: &Ports) -> ReadyPart {
-    match ports.watchdog.trouble() {
+    match ports.watchdog.trouble(&*ports.context.clock) {
         Some(trouble) => part("progress", false, "", &trouble),
-        None => part("progress", true, "nobody is stuck", ""),
+        None => part("progress", true, &ports.watchdog.detail(), ""),
     }
 }
 
