@@ -1,7 +1,8 @@
 //! The root of the actor tree: restarts its children, or fails the process rather than run half
 //! alive.
 
-use std::sync::Arc;
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -9,6 +10,7 @@ use ractor::{Actor, ActorCell, ActorId, ActorProcessingErr, ActorRef, SpawnErr, 
 use tokio_util::sync::CancellationToken;
 
 use crate::connections::{ConnectionsHandle, WorkerContext};
+use crate::domain::Timestamp;
 use crate::housekeeper::HousekeeperHandle;
 use crate::queue::PollerHandle;
 use crate::webhooks::{DelivererHandle, Sender};
@@ -27,16 +29,66 @@ pub(crate) struct Tree {
     pub(crate) deliverer: DelivererHandle,
     pub(crate) sender: Sender,
     pub(crate) poll_interval: Duration,
+    pub(crate) lives: Lives,
     /// Cancelled when the tree cannot be kept alive.
     pub(crate) failed: CancellationToken,
 }
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Child {
+/// The parts of the daemon that the root starts, and starts again.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(crate) enum Child {
     Poller,
     Connections,
     Housekeeper,
     Deliverer,
+}
+
+/// How the children have fared, for those who ask. Survives their crashes.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Lives(Arc<Mutex<HashMap<Child, Life>>>);
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Life {
+    /// When it was started, or ended, whichever came last.
+    pub(crate) since: Timestamp,
+    pub(crate) restarts: u32,
+    /// Why it ended the last time.
+    pub(crate) last_error: Option<String>,
+}
+
+impl Lives {
+    /// `None` before it is started for the first time.
+    pub(crate) fn of(&self, child: Child) -> Option<Life> {
+        self.lock().get(&child).cloned()
+    }
+
+    pub(crate) fn restarts(&self) -> u64 {
+        self.lock()
+            .values()
+            .map(|life| u64::from(life.restarts))
+            .sum()
+    }
+
+    fn begins(&self, child: Child, now: Timestamp) {
+        let fresh = Life {
+            since: now,
+            restarts: 0,
+            last_error: None,
+        };
+        self.lock().entry(child).or_insert(fresh).since = now;
+    }
+
+    fn ended(&self, child: Child, why: &str, now: Timestamp) {
+        if let Some(life) = self.lock().get_mut(&child) {
+            life.since = now;
+            life.restarts = life.restarts.saturating_add(1);
+            life.last_error = Some(why.to_owned());
+        }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, HashMap<Child, Life>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
 }
 
 #[derive(Debug, Default)]
@@ -126,6 +178,7 @@ impl Actor for Tree {
         }
         tracing::error!(actor = ?child, reason, "an actor of the tree ended; it is started again");
         self.context.metrics.restarted(child.name());
+        self.lives.ended(child, &reason, self.context.clock.now());
         if self.crashed_too_often(child, state) {
             self.failed.cancel();
             return Err(format!("{child:?} does not stay alive").into());
@@ -143,6 +196,12 @@ impl Actor for Tree {
 
 impl Tree {
     async fn spawn(&self, child: Child, root: ActorCell) -> Result<ActorCell, SpawnErr> {
+        let actor = self.start(child, root).await?;
+        self.lives.begins(child, self.context.clock.now());
+        Ok(actor)
+    }
+
+    async fn start(&self, child: Child, root: ActorCell) -> Result<ActorCell, SpawnErr> {
         match child {
             Child::Housekeeper => self.housekeeper.start(self.context.clone(), root).await,
             Child::Deliverer => {
@@ -188,12 +247,47 @@ impl Tree {
 }
 
 impl Child {
-    fn name(self) -> &'static str {
+    pub(crate) fn name(self) -> &'static str {
         match self {
             Self::Poller => "queue_poller",
             Self::Connections => "connections",
             Self::Housekeeper => "housekeeper",
             Self::Deliverer => "webhook_deliverer",
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use chrono::TimeDelta;
+
+    use super::*;
+
+    #[test]
+    fn a_child_that_is_started_again_keeps_the_count_and_the_reason() {
+        let lives = Lives::default();
+        let at = |second| Timestamp::UNIX_EPOCH + TimeDelta::seconds(second);
+        assert_eq!(lives.of(Child::Poller), None);
+        lives.begins(Child::Poller, at(1));
+        lives.begins(Child::Deliverer, at(1));
+        for second in [10, 20] {
+            lives.ended(Child::Poller, "a fault", at(second));
+            assert_eq!(
+                lives.of(Child::Poller).map(|life| life.since),
+                Some(at(second))
+            );
+            lives.begins(Child::Poller, at(second + 1));
+        }
+        let expected = Life {
+            since: at(21),
+            restarts: 2,
+            last_error: Some("a fault".to_owned()),
+        };
+        assert_eq!(lives.of(Child::Poller), Some(expected));
+        assert_eq!(
+            lives.of(Child::Deliverer).map(|life| life.restarts),
+            Some(0)
+        );
+        assert_eq!(lives.restarts(), 2);
     }
 }

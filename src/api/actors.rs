@@ -56,7 +56,7 @@ pub struct ActorTotals {
     pub restarting: u64,
     /// Set aside, on whatever node; counted up to 10,000. Absent while the database does not answer.
     pub quarantined: Option<u64>,
-    /// Restarts of those actors together.
+    /// Restarts of those actors and of the node's own parts together.
     pub restarts: u64,
     /// By how much the oldest due work among them is late.
     pub worst_lag_seconds: f64,

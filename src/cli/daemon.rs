@@ -37,7 +37,7 @@ pub(super) async fn run(args: ServeArgs) -> anyhow::Result<ExitCode> {
         }
     }
     if failed {
-        anyhow::bail!("the actor tree could not be kept alive; see the log above");
+        anyhow::bail!("a part of the daemon could not be kept alive; see the log above");
     }
     Ok(ExitCode::SUCCESS)
 }

@@ -14,6 +14,7 @@ use crate::api::ports::{
 };
 use crate::connections::{ConnectionSnapshot, WorkerState};
 use crate::domain::{Connection, ConnectionId, NodeId, Timestamp};
+use crate::root::Child;
 use crate::store::{Peer, StoreError};
 
 /// Nodes that one answer lists.
@@ -60,6 +61,7 @@ pub(super) async fn actors(ports: &Ports, query: ActorQuery) -> ActorTree {
     let mut snapshots = ports.connections.snapshots();
     snapshots.retain(|seen| !set_aside.ids.contains(&seen.connection_id));
     let mut totals = totals(&snapshots, now);
+    totals.restarts = totals.restarts.saturating_add(ports.lives.restarts());
     totals.quarantined = missing
         .is_none()
         .then(|| u64::try_from(set_aside.ids.len()).unwrap_or(u64::MAX));
@@ -77,17 +79,10 @@ pub(super) async fn actors(ports: &Ports, query: ActorQuery) -> ActorTree {
     let connections = ActorReport {
         children: supervisors(ports, shown, &owners.unwrap_or_default(), now),
         omitted,
-        ..ActorReport::new(
-            "connections",
-            running(ports.connections.is_running()),
-            ports.started_at,
-        )
+        ..child(ports, Child::Connections, ports.connections.is_running())
     };
-    let housekeeper = ActorReport::new(
-        "housekeeper",
-        running(ports.housekeeper.is_running()),
-        ports.started_at,
-    );
+    let is_running = ports.housekeeper.is_running();
+    let housekeeper = child(ports, Child::Housekeeper, is_running);
     let mut children = vec![poller(ports), connections, housekeeper, deliverer(ports)];
     children.extend(other_nodes(ports, nodes));
     ActorTree {
@@ -200,29 +195,35 @@ fn totals(snapshots: &[ConnectionSnapshot], now: Timestamp) -> ActorTotals {
     totals
 }
 
+/// One of those that the root starts again, with why it last ended.
+fn child(ports: &Ports, child: Child, is_running: bool) -> ActorReport {
+    let life = ports.lives.of(child);
+    let since = life.as_ref().map_or(ports.started_at, |life| life.since);
+    let state = running(is_running);
+    ActorReport {
+        restarts: life.as_ref().map_or(0, |life| life.restarts),
+        last_error: life.and_then(|life| life.last_error),
+        ..ActorReport::new(child.name(), state, since)
+    }
+}
+
 fn poller(ports: &Ports) -> ActorReport {
     let seen = ports.poller.snapshot();
+    let report = child(ports, Child::Poller, ports.poller.is_running());
     ActorReport {
         last_progress_at: seen.last_poll_at.map(UtcTime),
-        last_error: seen.last_error,
-        ..ActorReport::new(
-            "queue_poller",
-            running(ports.poller.is_running()),
-            ports.started_at,
-        )
+        last_error: seen.last_error.or(report.last_error),
+        ..report
     }
 }
 
 fn deliverer(ports: &Ports) -> ActorReport {
     let seen = ports.deliverer.snapshot();
+    let report = child(ports, Child::Deliverer, ports.deliverer.is_running());
     ActorReport {
         last_progress_at: seen.last_look_at.map(UtcTime),
-        last_error: seen.last_error,
-        ..ActorReport::new(
-            "webhook_deliverer",
-            running(ports.deliverer.is_running()),
-            ports.started_at,
-        )
+        last_error: seen.last_error.or(report.last_error),
+        ..report
     }
 }
 
@@ -318,10 +319,12 @@ fn supervisor(ports: &Ports, seen: &ConnectionSnapshot, now: Timestamp) -> Actor
                 blocked_until: seen.not_before.filter(|until| *until > now).map(UtcTime),
             }
         });
+    let stuck = ports.watchdog.trouble_of(seen.connection_id);
+    let last_error = stuck.or_else(|| seen.last_error.clone());
     let worker = ActorReport {
         connection_id: Some(seen.connection_id),
         last_progress_at: seen.last_progress_at.map(UtcTime),
-        last_error: seen.last_error.clone(),
+        last_error: last_error.clone(),
         lag_seconds: lag_seconds(seen, now),
         limiter,
         ..ActorReport::new("connection_worker", state, seen.since)
@@ -336,7 +339,7 @@ fn supervisor(ports: &Ports, seen: &ConnectionSnapshot, now: Timestamp) -> Actor
     ActorReport {
         connection_id: Some(seen.connection_id),
         restarts: u32::try_from(seen.restarts).unwrap_or(u32::MAX),
-        last_error: seen.last_error.clone(),
+        last_error,
         children: if has_worker { vec![worker] } else { Vec::new() },
         ..ActorReport::new("connection_supervisor", state, seen.since)
     }
@@ -368,6 +371,7 @@ mod tests {
             since: Timestamp::UNIX_EPOCH,
             restarts: 0,
             rounds: 0,
+            exchanges: 0,
             last_progress_at: None,
             last_error: None,
             not_before: None,

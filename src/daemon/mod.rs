@@ -37,7 +37,7 @@ use crate::oauth::{AllowedOrigins, ConnectFlow, ReturnAddress, SignInProvider};
 use crate::plan::Backoff;
 use crate::provider::http;
 use crate::queue::PollerHandle;
-use crate::root::{self, RootMsg, Tree};
+use crate::root::{self, Lives, RootMsg, Tree};
 use crate::security::api_token::Verifier;
 use crate::server;
 use crate::shared_time;
@@ -147,7 +147,8 @@ impl Daemon {
         }
 
         let poller = PollerHandle::new();
-        let background = Background::start(&context, &poller).await?;
+        let failed = CancellationToken::new();
+        let background = Background::start(&context, &poller, failed.clone()).await?;
         let stop_server = CancellationToken::new();
         let limits = server::Limits::of_this_process();
         let ports = Ports {
@@ -160,10 +161,10 @@ impl Daemon {
             // The other half of the connections is for those who ask and go.
             streams: StatusStreams::new(limits.connections / 2, stop_server.clone()),
             ping: Arc::default(),
-            watchdog: WatchdogHandle::default(),
+            watchdog: WatchdogHandle::beginning_at(clock.monotonic()),
+            lives: Lives::default(),
             context,
         };
-        let failed = CancellationToken::new();
         let root = root::start(Tree {
             context: ports.context.clone(),
             poller: ports.poller.clone(),
@@ -172,6 +173,7 @@ impl Daemon {
             deliverer: ports.deliverer.clone(),
             sender,
             poll_interval: config.sync.poll_interval,
+            lives: ports.lives.clone(),
             failed: failed.clone(),
         })
         .await?;
@@ -180,13 +182,9 @@ impl Daemon {
 
         let deadline = config.shutdown_deadline;
         let service = api::service(api_state(config, &ports, http, guard), pages);
-        let server = tokio::spawn(server::serve(
-            listener,
-            service,
-            limits,
-            stop_server.clone(),
-            deadline,
-        ));
+        let serve = server::serve(listener, service, limits, stop_server.clone(), deadline);
+        let (stop, failing) = (stop_server.clone(), failed.clone());
+        let server = tokio::spawn(background::vital("serving HTTP", stop, failing, serve));
         Ok(Self {
             ports,
             root,
@@ -214,46 +212,68 @@ impl Daemon {
         self.ports.watchdog.is_content(&*self.ports.context.clock)
     }
 
-    /// Resolves if the actor tree cannot be kept alive.
+    /// Resolves if the actor tree, or what runs beside it, cannot be kept alive.
     pub async fn failed(&self) {
         self.failed.cancelled().await;
     }
 
     /// Stops: no new requests, rounds under way finish, leases are given back, the database closes.
-    /// What is not done by the deadline is cut off, which loses nothing.
+    /// What is not done by the deadline is cut off, which loses nothing: from then on nothing is waited
+    /// for, not even the database.
     pub async fn shutdown(self) {
         let context = self.ports.context.clone();
-        let started = context.clock.monotonic();
-        let left = || {
-            self.deadline
-                .saturating_sub(context.clock.monotonic().saturating_sub(started))
-        };
+        let ends = context.clock.monotonic() + self.deadline;
+        let left = || ends.saturating_sub(context.clock.monotonic());
         self.stop_server.cancel();
         let is_quiet = self.ports.connections.drain(left()).await;
         self.ports.deliverer.drain(left()).await;
         let _ = self.root.cast(RootMsg::Stop);
-        if tokio::time::timeout(left(), self.background.stop())
-            .await
-            .is_err()
-        {
-            tracing::warn!("what runs beside the actors was cut off at the deadline");
-        }
+        within(
+            left(),
+            "what runs beside the actors",
+            self.background.stop(),
+        )
+        .await;
         // What was cut off may still arrive at the provider: no other node acts there before its lease
         // has ended.
-        if is_quiet && let Err(error) = background::leave(&context).await {
-            tracing::warn!(error = %error, "leases were not given back; they end by themselves");
+        if is_quiet {
+            let left_behind =
+                within(left(), "giving leases back", background::leave(&context)).await;
+            if let Some(Err(error)) = left_behind {
+                tracing::warn!(error = %error, "leases were not given back; they end by themselves");
+            }
         }
-        if tokio::time::timeout(left(), self.server).await.is_err() {
-            tracing::warn!("requests under way were cut off at the deadline");
+        let mut server = self.server;
+        if within(left(), "requests under way", &mut server)
+            .await
+            .is_none()
+        {
+            server.abort();
         }
         // The last requests may have brought work.
-        if let Err(error) = nodes::say_look(&context.store).await {
+        let told = within(
+            left(),
+            "telling other nodes",
+            nodes::say_look(&context.store),
+        )
+        .await;
+        if let Some(Err(error)) = told {
             tracing::debug!(error = %error, "other nodes were not told");
         }
-        context.store.clone().close().await;
         context.traces.flush(left()).await;
+        let store = context.store.clone();
+        within(left(), "closing the database", store.close()).await;
         tracing::info!("stopped");
     }
+}
+
+/// `None`, and a word about it, if it takes longer than is left.
+async fn within<T>(left: Duration, what: &str, work: impl Future<Output = T>) -> Option<T> {
+    let done = tokio::time::timeout(left, work).await.ok();
+    if done.is_none() {
+        tracing::warn!(what, "cut off at SHUTDOWN_DEADLINE");
+    }
+    done
 }
 
 async fn listen(address: SocketAddr) -> Result<TcpListener, StartError> {

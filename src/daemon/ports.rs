@@ -19,6 +19,7 @@ use crate::connections::{self, ConnectionsHandle, WorkerContext};
 use crate::domain::{Calendar, CalendarId, CoachId, ConnectionId, SyncFailure, Timestamp};
 use crate::housekeeper::HousekeeperHandle;
 use crate::queue::PollerHandle;
+use crate::root::Lives;
 use crate::watchdog::WatchdogHandle;
 use crate::webhooks::DelivererHandle;
 
@@ -36,6 +37,7 @@ pub(super) struct Ports {
     /// Whether the database answers.
     pub(super) ping: Arc<SharedAnswer<ReadyPart>>,
     pub(super) watchdog: WatchdogHandle,
+    pub(super) lives: Lives,
 }
 
 impl Waker for Ports {
