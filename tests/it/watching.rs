@@ -232,6 +232,17 @@ async fn promtool_takes_the_alert_rules_and_they_are_raised_when_they_should_be(
     let tests = file("alerts_test.yml");
     promtool(&["check", "rules", &rules.to_string_lossy()], "");
     promtool(&["test", "rules", &tests.to_string_lossy()], "");
+    let cases = std::fs::read_to_string(&tests).expect("a file");
+    let alerts = ALERTS
+        .lines()
+        .filter_map(|line| line.trim().strip_prefix("- alert: "));
+    for alert in alerts {
+        let raised = format!("alertname: {alert}\n        exp_alerts:\n          - exp_labels:\n");
+        assert!(
+            cases.contains(&raised),
+            "{alert} is never raised by alerts_test.yml"
+        );
+    }
     let rules = ALERTS.matches("- alert:").count();
     for part in ["summary:", "description:", "action:", "severity:"] {
         let found = ALERTS.matches(&format!("{part} ")).count();
