@@ -383,3 +383,50 @@ async fn a_caller_opens_no_more_streams_than_its_share() {
     .await;
     api.watch_connection(id).await.expect("connection").await;
 }
+
+#[tokio::test]
+async fn what_a_connection_did_before_the_page_first_saw_it_is_told() {
+    let daemon = TestDaemon::start().await;
+    let (api, coach, _) = connected(&daemon).await;
+    let session = Session::tomorrow(coach, daemon.now());
+    daemon.service().report(&session).await;
+    let path = format!("coaches/{coach}/events");
+    let mut page = api.watch(&path, None).await;
+    page.expect("connection").await;
+    let seen = page.last_id.clone();
+    drop(page);
+
+    let email = "second@example.com";
+    let second = daemon.connect(ProviderKind::Outlook, coach, email).await;
+    daemon.service().settled(second).await;
+    let mut page = api.watch(&path, Some(&seen)).await;
+    let is_of_second = |event: &StatusEvent| {
+        event.event == "jobs" && event.data["connection_id"] == second.to_string()
+    };
+    let jobs = page.find(is_of_second).await;
+    assert!(told(&jobs).contains(&session.id));
+
+    // Once: neither when the page comes back, nor when the connection does.
+    drop(page);
+    api.delete(&format!("connections/{second}")).await;
+    let mut page = api.watch(&path, Some(&jobs.id)).await;
+    let gone = page.find(|event| event.event == "disconnected").await;
+    drop(page);
+    let again = daemon.connect(ProviderKind::Outlook, coach, email).await;
+    daemon.service().settled(again).await;
+    let later = Session::tomorrow(coach, daemon.now());
+    daemon.service().report(&later).await;
+    let known: Vec<_> = jobs.data["jobs"].as_array().expect("jobs").clone();
+    let mut page = api.watch(&path, Some(&gone.id)).await;
+    let mut of_later = 0;
+    while of_later < 2 {
+        let event = page.find(|event| event.event == "jobs").await;
+        let jobs = event.data["jobs"].as_array().expect("jobs");
+        assert!(
+            !jobs
+                .iter()
+                .any(|job| known.iter().any(|one| one["id"] == job["id"]))
+        );
+        of_later += told(&event).iter().filter(|id| **id == later.id).count();
+    }
+}

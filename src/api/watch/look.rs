@@ -38,7 +38,7 @@ impl Scope {
         match self {
             Self::Connection(id) => HashSet::from([id.into()]),
             Self::Coach(id) => {
-                let connections = position.0.keys().map(|id| Subject::from(*id));
+                let connections = position.seen.keys().map(|id| Subject::from(*id));
                 connections.chain([id.into()]).collect()
             }
         }
@@ -60,7 +60,7 @@ struct Standing {
     view: store::ConnectionView,
     progress: Option<SyncProgress>,
     jobs: Vec<Job>,
-    /// Where a reader who has seen nothing begins.
+    /// After which those jobs ended, or where a stream that has told nothing begins.
     last_ended: Ended,
 }
 
@@ -72,9 +72,17 @@ pub(super) async fn look(
 ) -> Result<Found, StoreError> {
     if let Scope::Connection(only) = scope {
         // An id of another stream may come along.
-        position.0.retain(|id, _| *id == only);
+        position.seen.retain(|id, _| *id == only);
     }
+    // Known before anything is read: what ends from here on is told.
+    let begins = Ended {
+        at: state.clock.now(),
+        ..Ended::NONE
+    };
     let standings = standings(state, scope, position).await?;
+    if position.began == Ended::NONE {
+        position.began = begins;
+    }
     Ok(compare(standings, scope, position, state.clock.now()))
 }
 
@@ -94,16 +102,16 @@ async fn standings(
     };
     let mut standings = BTreeMap::new();
     for id in present {
-        let seen = position.0.get(&id);
+        let seen = position.seen.get(&id);
         // First where jobs have ended up to, then what is shown of the connection: what ends in between
         // is told, and not taken as known.
-        let last_ended = match seen {
-            Some(seen) => seen.ended,
-            None => store.last_ended(id).await?,
+        let after = match seen {
+            Some(seen) => Some(seen.ended),
+            None => Some(position.began).filter(|began| *began != Ended::NONE),
         };
-        let jobs = match seen {
-            Some(_) => store.ended_after(id, last_ended, MOST_JOBS).await?,
-            None => Vec::new(),
+        let (last_ended, jobs) = match after {
+            Some(after) => (after, store.ended_after(id, after, MOST_JOBS).await?),
+            None => (store.last_ended(id).await?, Vec::new()),
         };
         let progress = store.sync_progress(id).await?;
         if let Some(view) = store.connection(id).await? {
@@ -128,13 +136,16 @@ fn compare(
 ) -> Found {
     let mut found = Found::default();
     let gone: Vec<ConnectionId> = position
-        .0
+        .seen
         .keys()
         .copied()
         .filter(|id| !standings.contains_key(id))
         .collect();
     for id in gone {
-        position.0.remove(&id);
+        if let Some(seen) = position.seen.remove(&id) {
+            // Should it come back, what was told of it is not told again.
+            position.began = position.began.max(seen.ended);
+        }
         found
             .events
             .push(StatusEvent::Disconnected(DisconnectedEvent {
@@ -159,7 +170,7 @@ fn compare_one(
 ) {
     let view = ConnectionView::new(standing.view, now);
     let connection = Digest::of(Some(&lasting(&view)));
-    let known = position.0.get(&id).copied();
+    let known = position.seen.get(&id).copied();
     let mut seen = known.unwrap_or(Seen {
         connection,
         progress: Digest::default(),
@@ -167,7 +178,7 @@ fn compare_one(
     });
     if known.is_none_or(|known| known.connection != connection) {
         seen.connection = connection;
-        position.0.insert(id, seen);
+        position.seen.insert(id, seen);
         events.push(StatusEvent::Connection(ConnectionEvent {
             id: position.write(),
             data: Box::new(view),
@@ -178,7 +189,7 @@ fn compare_one(
     let progress = Digest::of(shown.as_deref());
     if seen.progress != progress {
         seen.progress = progress;
-        position.0.insert(id, seen);
+        position.seen.insert(id, seen);
         events.push(StatusEvent::Progress(ProgressEvent {
             id: position.write(),
             data: SyncProgressOf {
@@ -189,7 +200,7 @@ fn compare_one(
     }
     if let Some(last) = standing.jobs.last().and_then(Ended::of) {
         seen.ended = last;
-        position.0.insert(id, seen);
+        position.seen.insert(id, seen);
         events.push(StatusEvent::Jobs(JobsEvent {
             id: position.write(),
             data: EndedJobs {

@@ -2,8 +2,8 @@
 //!
 //! **State, not a log.** Nothing is stored for streams. What they tell is what is durable anyway, and the
 //! id of each event says how far its reader has seen (see [`position`]): of each connection a digest of
-//! what was shown of it and of its sync's progress, and the place of the last job that ended. A look
-//! compares that with the database and tells the difference (see [`look`]), be it the first look of a
+//! what was shown of it and of its sync's progress, and the place of the last job that ended; and where the
+//! stream began, for connections that come later. A look compares that with the database and tells the difference (see [`look`]), be it the first look of a
 //! stream that goes on after `Last-Event-ID`, or one of a stream that is open. So a state that changed
 //! and changed back, or several times between two looks, is told as it now is, once or not at all; of
 //! jobs that ended each is told, exactly once, for `store::ended` has them in an order that only grows.

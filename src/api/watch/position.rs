@@ -14,9 +14,11 @@ use uuid::Uuid;
 use crate::domain::{ConnectionId, JobId};
 use crate::store::Ended;
 
-const VERSION: u8 = 1;
+const VERSION: u8 = 2;
+/// A place among jobs that ended.
+const ENDED: usize = 8 + 16;
 /// Of one connection.
-const BYTES: usize = 16 + 8 + 8 + 8 + 16;
+const BYTES: usize = 16 + 8 + 8 + ENDED;
 /// Connections that one stream tells of; the id of an event stays below what proxies take as a header.
 pub(super) const MOST_CONNECTIONS: usize = 100;
 
@@ -45,19 +47,33 @@ pub(super) struct Seen {
 }
 
 /// What was seen of all of them.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub(super) struct Position(pub(super) BTreeMap<ConnectionId, Seen>);
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Position {
+    /// Where the stream began: jobs of a connection that comes later are told from here on. `NONE`: it is
+    /// yet to begin.
+    pub(super) began: Ended,
+    pub(super) seen: BTreeMap<ConnectionId, Seen>,
+}
+
+impl Default for Position {
+    fn default() -> Self {
+        Self {
+            began: Ended::NONE,
+            seen: BTreeMap::new(),
+        }
+    }
+}
 
 impl Position {
     pub(super) fn write(&self) -> String {
-        let mut bytes = Vec::with_capacity(1 + self.0.len() * BYTES);
+        let mut bytes = Vec::with_capacity(1 + ENDED + self.seen.len() * BYTES);
         bytes.push(VERSION);
-        for (id, seen) in &self.0 {
+        write_ended(self.began, &mut bytes);
+        for (id, seen) in &self.seen {
             bytes.extend(id.0.as_bytes());
             bytes.extend(seen.connection.0);
             bytes.extend(seen.progress.0);
-            bytes.extend(seen.ended.at.timestamp_micros().to_be_bytes());
-            bytes.extend(seen.ended.id.0.as_bytes());
+            write_ended(seen.ended, &mut bytes);
         }
         BASE64URL_NOPAD.encode(&bytes)
     }
@@ -69,11 +85,15 @@ impl Position {
         if *version != VERSION {
             return Some(Self::default());
         }
+        let (began, entries) = entries.split_first_chunk::<ENDED>()?;
         let entries = entries.chunks(BYTES);
         if entries.len() > MOST_CONNECTIONS {
             return None;
         }
-        entries.map(entry).collect::<Option<_>>().map(Self)
+        Some(Self {
+            began: read_ended(began)?,
+            seen: entries.map(entry).collect::<Option<_>>()?,
+        })
     }
 }
 
@@ -81,17 +101,26 @@ fn entry(bytes: &[u8]) -> Option<(ConnectionId, Seen)> {
     let (id, bytes) = bytes.split_first_chunk::<16>()?;
     let (connection, bytes) = bytes.split_first_chunk::<8>()?;
     let (progress, bytes) = bytes.split_first_chunk::<8>()?;
-    let (at, bytes) = bytes.split_first_chunk::<8>()?;
-    let job: [u8; 16] = bytes.try_into().ok()?;
     let seen = Seen {
         connection: Digest(*connection),
         progress: Digest(*progress),
-        ended: Ended {
-            at: DateTime::from_timestamp_micros(i64::from_be_bytes(*at))?,
-            id: JobId(Uuid::from_bytes(job)),
-        },
+        ended: read_ended(bytes)?,
     };
     Some((ConnectionId(Uuid::from_bytes(*id)), seen))
+}
+
+fn write_ended(ended: Ended, bytes: &mut Vec<u8>) {
+    bytes.extend(ended.at.timestamp_micros().to_be_bytes());
+    bytes.extend(ended.id.0.as_bytes());
+}
+
+fn read_ended(bytes: &[u8]) -> Option<Ended> {
+    let (at, job) = bytes.split_first_chunk::<8>()?;
+    let job: [u8; 16] = job.try_into().ok()?;
+    Some(Ended {
+        at: DateTime::from_timestamp_micros(i64::from_be_bytes(*at))?,
+        id: JobId(Uuid::from_bytes(job)),
+    })
 }
 
 #[cfg(test)]
@@ -111,7 +140,13 @@ mod tests {
             };
             (ConnectionId(id), seen)
         };
-        Position((0..connections).map(seen).collect())
+        Position {
+            began: Ended {
+                at: "2026-10-31T12:00:00Z".parse().expect("an instant"),
+                id: JobId(Uuid::nil()),
+            },
+            seen: (0..connections).map(seen).collect(),
+        }
     }
 
     #[test]
