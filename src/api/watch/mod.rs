@@ -10,8 +10,8 @@
 //! How far back is a matter of how long jobs are kept: 30 days, and a failed one until it is tried again.
 //!
 //! **When to look.** When `changes` says so, which hears of changes here at once and of those at other
-//! nodes by NOTIFY; at most once in [`stream::PACE`], so that a thousand jobs make a few looks and events;
-//! and without any word every [`stream::SAFETY`], for words may be lost, or never come where LISTEN does
+//! nodes by NOTIFY; at most once in [`stream::PACE`], and in ten times what the last look took, so that a
+//! thousand jobs make a few looks and events, and a long backlog is not counted all the time; and without any word every [`stream::SAFETY`], for words may be lost, or never come where LISTEN does
 //! not work. A look is made only when the reader has taken what the last one found: who reads slowly is
 //! told less often, and nothing piles up. Who does not read at all is cut off by `server`.
 //!
