@@ -151,6 +151,7 @@ impl Store {
         commit(tx, Step::Webhook).await?;
         row.try_into().map(Ok)
     }
+        one_at_a_time(&tx).await?;
 
     /// All of them, oldest first.
     pub async fn webhooks(&self) -> Result<Vec<WebhookView>, StoreError> {
@@ -420,3 +421,24 @@ fn words(events: &[WebhookEvent]) -> Vec<&'static str> {
 fn written(events: &[WebhookEvent]) -> String {
     json!(words(events)).to_string()
 }
+/// Serial until the transaction ends, against others that do the same; nobody else waits.
+async fn one_at_a_time(db: &impl ConnectionTrait) -> Result<(), StoreError> {
+    if db.get_database_backend() == sea_orm::DbBackend::Postgres {
+        Sql::on(db)
+            .text("SELECT pg_advisory_xact_lock(hashtextextended('webhooks', 0))")
+            .execute(db)
+            .await?;
+    }
+    Ok(())
+}
+
+/// `WHERE position IN (SELECT …` of what is pending at a webhook, to be bounded and closed. The caller has the
+/// webhook's row locked.
+fn some_pending(sql: Sql, id: WebhookId) -> Sql {
+    sql.text(
+        " WHERE status = 'pending' AND position IN (SELECT position FROM webhook_deliveries \
+         WHERE status = 'pending' AND webhook_id = ",
+    )
+    .value(id)
+}
+
