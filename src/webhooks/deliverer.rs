@@ -74,15 +74,21 @@ impl DelivererHandle {
             poll_interval,
             handle: self.clone(),
         };
-        self.look_asked.store(false, Ordering::Release);
         let (actor, _) = Actor::spawn_linked(None, deliverer, (), root).await?;
         let cell = actor.get_cell();
-        self.actor.fill(actor);
+        self.begin(actor);
         Ok(cell)
     }
 
     /// Something may be due.
     pub fn look(&self) {
+    /// A look that was asked of the actor before this one, or of none, is asked of this one.
+    fn begin(&self, actor: ActorRef<DelivererMsg>) {
+        self.actor.fill(actor);
+        self.look_asked.store(false, Ordering::Release);
+        self.look();
+    }
+
         if !self.look_asked.swap(true, Ordering::AcqRel) {
             self.actor.send(DelivererMsg::Look);
         }
