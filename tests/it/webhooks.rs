@@ -298,7 +298,7 @@ async fn what_happens_to_one_appointment_arrives_in_its_order_and_holds_up_no_ot
         (receiver.told_of(refused.id).len() == 3).then_some(())
     })
     .await;
-    assert!(receiver.order_was_kept());
+    assert!(receiver.order_was_kept(&daemon.database).await);
     eventually("nothing is left", async || {
         (hook.read(&admin).await["pending"] == 0).then_some(())
     })
@@ -507,7 +507,7 @@ async fn what_was_committed_before_a_kill_is_told_after_it() {
     let told = receiver.told_of(id);
     assert_eq!(told, ["connection.connected", "connection.disconnected"]);
     assert_eq!(receiver.told_of(other), ["connection.connected"]);
-    assert!(receiver.order_was_kept());
+    assert!(receiver.order_was_kept(&daemon.database).await);
     let ids: BTreeSet<_> = receiver
         .seen("/")
         .iter()

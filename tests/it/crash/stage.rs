@@ -116,7 +116,7 @@ impl Stage {
             let told = self.receiver.told_of(*subject);
             assert_eq!(told.last().map(String::as_str), Some(*last), "{told:?}");
         }
-        assert!(self.receiver.order_was_kept());
+        assert!(self.receiver.order_was_kept(&self.database).await);
     }
 
     /// Waits until every calendar is as it should be and nothing is left to do.

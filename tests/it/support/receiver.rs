@@ -10,6 +10,8 @@ use serde_json::Value;
 use tokio::sync::watch;
 use uuid::Uuid;
 
+use super::{TestDatabase, is_postgres};
+
 /// One attempt that arrived.
 #[derive(Clone, Debug)]
 pub(crate) struct Received {
@@ -154,20 +156,30 @@ impl Receiver {
             .collect()
     }
 
-    /// Whether nothing came for the first time after something that happened later to the same subject. Of
-    /// one appointment in two calendars both may tell at the same moment.
-    pub(crate) fn order_was_kept(&self) -> bool {
+    /// Whether whatever came first of one subject was also written down first.
+    pub(crate) async fn order_was_kept(&self, database: &TestDatabase) -> bool {
+        let ids = if is_postgres() {
+            "id::text"
+        } else {
+            "lower(hex(id))"
+        };
+        let query = format!("SELECT {ids} FROM webhook_deliveries ORDER BY position");
+        let written = database.texts(&query, 0).await;
+        let written: BTreeMap<String, usize> = written
+            .into_iter()
+            .enumerate()
+            .map(|(nth, id)| (id.replace('-', ""), nth))
+            .collect();
         let mut known = BTreeSet::new();
-        let mut latest: BTreeMap<(Uuid, String), String> = BTreeMap::new();
+        let mut latest: BTreeMap<Uuid, usize> = BTreeMap::new();
         self.taken("/").iter().all(|one| {
             if !known.insert(one.id.clone()) {
                 return true;
             }
-            let body = one.body();
-            let at = super::api::text(&body["timestamp"]);
-            let connection = super::api::text(&body["data"]["connection_id"]);
-            let before = latest.insert((one.subject(), connection), at.clone());
-            before.is_none_or(|before| before <= at)
+            let nth = written.get(&one.id.replace('-', ""));
+            let nth = *nth.expect("what was told was written down");
+            let before = latest.insert(one.subject(), nth);
+            before.is_none_or(|before| before < nth)
         })
     }
 }
