@@ -16,7 +16,8 @@ for statement in sys.stdin.read().split(";"):
     database.execute(statement)
 `;
 
-export async function startDemo() {
+/** Two that start at the same moment may want the same ports: who did not get them tries again. */
+export async function startDemo(attempts = 3) {
   const place = mkdtempSync(join(tmpdir(), "page-"));
   const program = spawn(process.env.PROGRAM, ["demo"], {
     stdio: ["ignore", "pipe", "inherit"],
@@ -27,6 +28,11 @@ export async function startDemo() {
     const [, name, value] = /^(Demo|Dashboard|Calendars)\s+(\S+)/.exec(line) ?? [];
     if (name) lines[name] = value;
     if (line.startsWith("Everything is thrown away")) break;
+  }
+  if (!lines.Demo) {
+    rmSync(place, { recursive: true });
+    if (attempts === 1) throw new Error("the demo does not start");
+    return startDemo(attempts - 1);
   }
   program.stdout.resume();
   const stage = new URL(lines.Demo);
