@@ -3,7 +3,7 @@
 import assert from "node:assert/strict";
 import { after, before, test } from "node:test";
 import { card, launch, stands, visit } from "./browser.js";
-import { startDemo } from "./demo.js";
+import { eventually, startDemo } from "./demo.js";
 
 const GOOGLE = "kay@example.com";
 let browser, demo, tab, page;
@@ -26,6 +26,9 @@ const focused = () =>
       node.ariaLabel || node.labels?.[0]?.textContent || node.textContent.trim() || node.name || node.tagName
     );
   });
+
+/** What closes gives the focus back a moment later. */
+const comesBack = (name) => eventually(`the focus comes back to ${name}`, async () => (await focused()) === name);
 
 /** Tab by tab to what has this name, as a keyboard does. */
 async function reach(name) {
@@ -67,7 +70,7 @@ test("settings are changed, and the focus comes back", async () => {
   await press("Save");
   await dialog.waitFor({ state: "detached" });
   await card(page, GOOGLE).getByText("Settings saved.").waitFor();
-  assert.equal(await focused(), "Settings");
+  await comesBack("Settings");
 });
 
 test("the question before a disconnect is answered with Escape, then with the button", async () => {
@@ -77,7 +80,7 @@ test("the question before a disconnect is answered with Escape, then with the bu
   assert.equal(await focused(), "Keep it");
   await page.keyboard.press("Escape");
   await question.waitFor({ state: "detached" });
-  assert.equal(await focused(), "Disconnect");
+  await comesBack("Disconnect");
   await page.keyboard.press("Enter");
   await question.waitFor();
   await press("Disconnect");
