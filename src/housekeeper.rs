@@ -18,6 +18,8 @@ pub(crate) const TURN: Duration = Duration::from_secs(600);
 const SIGN_INS_KEPT: TimeDelta = TimeDelta::hours(1);
 /// Ended jobs are the history that coaches and operators look back on.
 const JOBS_KEPT: TimeDelta = TimeDelta::days(30);
+/// What one webhook may be owed, however long it, or this daemon, was away; the oldest beyond is given up.
+const MOST_PENDING: i64 = 100_000;
 
 #[derive(Debug)]
 pub(crate) enum HousekeeperMsg {
@@ -166,9 +168,12 @@ impl Housekeeper {
 
     async fn forget_deliveries(&self) -> Result<u64, StoreError> {
         let store = &self.context.store;
-        store
-            .give_up_overdue_deliveries(self.context.clock.now())
-            .await?;
+        let now = self.context.clock.now();
+        store.give_up_all_disabled(now).await?;
+        for (id, count) in store.give_up_beyond(MOST_PENDING, now).await? {
+            self.context.metrics.given_up(count);
+            tracing::error!(webhook.id = %id, count, "deliveries were given up: the webhook takes less than there is to tell; they can be replayed");
+        }
         let Some(before) = self.before(self.context.webhook_retention) else {
             return Ok(0);
         };

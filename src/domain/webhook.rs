@@ -100,7 +100,7 @@ pub enum DeliveryError {
     SecretUnreadable,
     /// The webhook was disabled before it was told.
     WebhookDisabled,
-    /// More was to be told than the webhook took: this waited for its turn for days.
+    /// More was to be told than the webhook took: this was among the oldest of too many.
     Overdue,
 }
 

@@ -343,6 +343,12 @@ impl Metrics {
         self.inner.delivery_latency.observe(took.as_secs_f64());
     }
 
+    /// Deliveries were given up that nobody attempted just now.
+    pub(crate) fn given_up(&self, count: u64) {
+        let labels = labels::delivery(DeliveryEnd::GivenUp);
+        self.inner.deliveries.get_or_create(&labels).inc_by(count);
+    }
+
     pub(crate) fn notified(&self) {
         self.message("sent");
     }

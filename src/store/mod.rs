@@ -85,6 +85,6 @@ pub use status::{QueueDepth, SyncProgress, SyncStatus};
 pub use tokens::{SealedTokens, StoredTokens};
 pub use webhooks::{
     ClaimedDeliveries, Delivery, DeliveryEnd, DeliveryFilter, DeliveryPage, DueDelivery,
-    EndedDelivery, MOST_WEBHOOKS, NewWebhook, ReplayRefusal, SealedSecrets, Webhook,
-    WebhookChanges, WebhookReadings, WebhookRefusal, WebhookTarget, WebhookView,
+    EndedDelivery, MOST_WEBHOOKS, NewWebhook, ReplayRefusal, SealedSecrets, SettledDelivery,
+    Standing, Webhook, WebhookChanges, WebhookReadings, WebhookRefusal, WebhookTarget, WebhookView,
 };

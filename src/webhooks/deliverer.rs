@@ -17,14 +17,16 @@ use tokio::sync::oneshot;
 use tokio::task::{JoinHandle, JoinSet};
 use url::Url;
 
-use super::schedule::{FailedAttempt, judge};
+use super::schedule::{FailedAttempt, hurries, judge};
 use super::secret::Key;
-use super::sender::{Answer, Message, Sender};
+use super::sender::{Answer, CALL_TIMEOUT, Message, Sender};
 use crate::actor_slot::ActorSlot;
 use crate::connections::WorkerContext;
 use crate::domain::{DeliveryError, DisabledReason, Timestamp, WebhookId};
 use crate::security::{Context, Sealed, places};
-use crate::store::{DeliveryEnd, DueDelivery, EndedDelivery, StoreError, WebhookTarget};
+use crate::store::{
+    DeliveryEnd, DueDelivery, EndedDelivery, SettledDelivery, StoreError, WebhookTarget,
+};
 
 /// Calls under way at one webhook at once.
 const PLACES: usize = 8;
@@ -80,8 +82,6 @@ impl DelivererHandle {
         Ok(cell)
     }
 
-    /// Something may be due.
-    pub fn look(&self) {
     /// A look that was asked of the actor before this one, or of none, is asked of this one.
     fn begin(&self, actor: ActorRef<DelivererMsg>) {
         self.actor.fill(actor);
@@ -89,6 +89,8 @@ impl DelivererHandle {
         self.look();
     }
 
+    /// Something may be due.
+    pub fn look(&self) {
         if !self.look_asked.swap(true, Ordering::AcqRel) {
             self.actor.send(DelivererMsg::Look);
         }
@@ -258,8 +260,10 @@ impl Deliverer {
         state: &mut State,
     ) -> Result<(), StoreError> {
         let (store, node) = (&self.context.store, self.context.node);
-        let now = self.context.clock.now();
-        for target in store.webhook_targets(at, now).await? {
+        let targets = store.webhook_targets(at, self.context.clock.now());
+        for target in targets.await? {
+            // Each claim counts from when it is made.
+            let now = self.context.clock.now();
             let id = target.id;
             let under_way = state.in_flight.get(&id).copied().unwrap_or(0);
             let free = PLACES.saturating_sub(under_way);
@@ -327,42 +331,76 @@ async fn deliver(
     target: &WebhookTarget,
     due: DueDelivery,
 ) {
+    if !is_time_left(&due, context.clock.now()) {
+        // Sent by whoever claims it next.
+        tracing::warn!(webhook.id = %target.id, delivery.id = %due.id, "a delivery was claimed and not sent in time");
+        return;
+    }
     let started = context.clock.monotonic();
     let answer = attempt(context, sender, target, &due).await;
     let took = context.clock.monotonic().saturating_sub(started);
     let now = context.clock.now();
-    let end = match answer.error {
-        None => DeliveryEnd::Delivered,
-        Some(error) => {
-            let failed = FailedAttempt {
-                error,
-                attempts: due.attempts,
-                retry_after: answer.retry_after,
-                failing_since: target.failing_since,
-            };
-            judge(failed, now, context.entropy.jitter())
-        }
-    };
+    let jitter = context.entropy.jitter();
     let ended = EndedDelivery {
         webhook_id: target.id,
+        url: &target.url,
         position: due.position,
         node: context.node,
-        end,
+        claimed_until: due.claimed_until,
         response_status: answer.status,
         error: answer.error,
         now,
     };
-    match context.store.settle_delivery(&ended).await {
-        Ok(recorded) => {
-            context.metrics.delivered(end, took);
-            if recorded {
-                report(target, &due, &ended);
-            }
+    let failed = answer.error.map(|error| FailedAttempt {
+        error,
+        attempts: due.attempts,
+        retry_after: answer.retry_after,
+    });
+    let settled = context.store.settle_delivery(&ended, |at| match failed {
+        Some(failed) => judge(failed, at, now, jitter),
+        None => DeliveryEnd::Delivered,
+    });
+    match settled.await {
+        Ok(Some(settled)) => {
+            context.metrics.delivered(settled.end, took);
+            report(target, &due, &ended, settled.end);
+            follow_up(context, target.id, settled, now).await;
+        }
+        Ok(None) => {
+            tracing::debug!(webhook.id = %target.id, delivery.id = %due.id, "what became of a delivery was no longer asked");
         }
         // Sent again, under the same id, once the claim has ended.
         Err(error) => {
             tracing::warn!(webhook.id = %target.id, delivery.id = %due.id, error = %error, "what became of a delivery was not recorded");
         }
+    }
+}
+
+/// Whether a call that takes as long as it may ends before the claim does.
+fn is_time_left(due: &DueDelivery, now: Timestamp) -> bool {
+    (due.claimed_until - now)
+        .to_std()
+        .is_ok_and(|left| left >= CALL_TIMEOUT)
+}
+
+/// What one attempt means for all that is pending at the webhook.
+async fn follow_up(
+    context: &WorkerContext,
+    id: WebhookId,
+    settled: SettledDelivery,
+    now: Timestamp,
+) {
+    let store = &context.store;
+    let done = match settled.end {
+        DeliveryEnd::Disabled(_) => store.give_up_disabled(id, now).await.map(drop),
+        DeliveryEnd::Delivered if hurries(settled.recovered_from, now) => {
+            store.hurry_deliveries(id, now).await
+        }
+        DeliveryEnd::Delivered | DeliveryEnd::Again(_) | DeliveryEnd::GivenUp => Ok(()),
+    };
+    if let Err(error) = done {
+        // The housekeeper gives up the rest; what was put off is due at its time.
+        tracing::warn!(webhook.id = %id, error = %error, "what is pending at a webhook was not seen to");
     }
 }
 
@@ -404,11 +442,11 @@ fn keys(context: &WorkerContext, target: &WebhookTarget) -> Option<Vec<Key>> {
 }
 
 /// The address is not in the log: it may hold a secret of its receiver's.
-fn report(target: &WebhookTarget, due: &DueDelivery, ended: &EndedDelivery) {
+fn report(target: &WebhookTarget, due: &DueDelivery, ended: &EndedDelivery<'_>, end: DeliveryEnd) {
     let error = ended.error.map(DeliveryError::as_str);
     let (webhook, delivery) = (target.id, due.id);
     let (event, status) = (due.event_type.as_str(), ended.response_status);
-    match ended.end {
+    match end {
         DeliveryEnd::Delivered => {
             tracing::debug!(webhook.id = %webhook, delivery.id = %delivery, event, "delivered");
         }
@@ -426,5 +464,71 @@ fn report(target: &WebhookTarget, due: &DueDelivery, ended: &EndedDelivery) {
             };
             tracing::error!(webhook.id = %webhook, delivery.id = %delivery, error, status, why, "a webhook was disabled; nothing is told to it until it is enabled again");
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use tokio::sync::mpsc;
+
+    use super::*;
+    use crate::domain::DeliveryId;
+
+    /// Says when it is asked to look.
+    struct Probe;
+
+    #[async_trait]
+    impl Actor for Probe {
+        type Msg = DelivererMsg;
+        type State = mpsc::UnboundedSender<()>;
+        type Arguments = mpsc::UnboundedSender<()>;
+
+        async fn pre_start(
+            &self,
+            _: ActorRef<DelivererMsg>,
+            said: Self::Arguments,
+        ) -> Result<Self::State, ActorProcessingErr> {
+            Ok(said)
+        }
+
+        async fn handle(
+            &self,
+            _: ActorRef<DelivererMsg>,
+            message: DelivererMsg,
+            said: &mut Self::State,
+        ) -> Result<(), ActorProcessingErr> {
+            if matches!(message, DelivererMsg::Look) {
+                said.send(())?;
+            }
+            Ok(())
+        }
+    }
+
+    #[tokio::test]
+    async fn a_look_that_was_asked_of_nobody_is_asked_of_the_next() {
+        let handle = DelivererHandle::default();
+        handle.look();
+        let (say, mut said) = mpsc::unbounded_channel();
+        let (probe, _) = Actor::spawn(None, Probe, say).await.expect("it starts");
+        handle.begin(probe.clone());
+        let asked = tokio::time::timeout(Duration::from_secs(30), said.recv()).await;
+        probe.stop(None);
+        assert_eq!(asked, Ok(Some(())));
+    }
+
+    #[test]
+    fn nothing_is_sent_that_could_outlive_its_claim() {
+        let until = Timestamp::UNIX_EPOCH + chrono::TimeDelta::minutes(1);
+        let due = DueDelivery {
+            position: 1,
+            id: DeliveryId(uuid::Uuid::nil()),
+            event_type: "connection.connected".to_owned(),
+            payload: "{}".to_owned(),
+            attempts: 0,
+            claimed_until: until,
+        };
+        let left = |seconds| is_time_left(&due, until - chrono::TimeDelta::seconds(seconds));
+        assert!(left(60) && left(20));
+        assert!(!left(19) && !left(0) && !left(-5));
     }
 }

@@ -5,7 +5,7 @@ use std::time::Duration;
 use chrono::TimeDelta;
 
 use crate::domain::{DeliveryError, DisabledReason, Jitter, Timestamp};
-use crate::store::DeliveryEnd;
+use crate::store::{DeliveryEnd, Standing};
 
 const MINUTE: u64 = 60;
 const HOUR: u64 = 60 * MINUTE;
@@ -23,6 +23,10 @@ const PAUSES: [Duration; 7] = [
 const PATIENCE: TimeDelta = TimeDelta::days(5);
 /// But only by a delivery that was tried so often: one mishap after quiet days is none of them.
 const TRIED: i32 = 4;
+/// After failing for so long, a webhook that takes something is told the rest at once, and not when it was
+/// put off to. Shorter pauses are waited for: one event that is refused among others that are taken would
+/// else use its attempts up.
+const OUTAGE: TimeDelta = TimeDelta::minutes(30);
 /// The longest that a receiver may ask us to wait.
 const LONGEST_WAIT: TimeDelta = TimeDelta::hours(10);
 
@@ -34,16 +38,23 @@ pub(super) struct FailedAttempt {
     pub(super) attempts: i32,
     /// When the receiver asks us to come back.
     pub(super) retry_after: Option<Timestamp>,
-    /// Since when nothing succeeded at the webhook, if that is so.
-    pub(super) failing_since: Option<Timestamp>,
 }
 
-/// What becomes of a delivery whose attempt failed at `now`.
-pub(super) fn judge(failed: FailedAttempt, now: Timestamp, jitter: Jitter) -> DeliveryEnd {
+/// What becomes of a delivery whose attempt failed at `now`, at a webhook that then stands so.
+pub(super) fn judge(
+    failed: FailedAttempt,
+    at: Standing,
+    now: Timestamp,
+    jitter: Jitter,
+) -> DeliveryEnd {
+    if !at.is_current {
+        // An address that was called says nothing of the one to be called.
+        return DeliveryEnd::Again(now);
+    }
     if failed.error == DeliveryError::Gone {
         return DeliveryEnd::Disabled(DisabledReason::Gone);
     }
-    let failing_for = failed.failing_since.map(|since| now - since);
+    let failing_for = at.failing_since.map(|since| now - since);
     if failing_for >= Some(PATIENCE) && failed.attempts + 1 >= TRIED {
         return DeliveryEnd::Disabled(DisabledReason::Failing);
     }
@@ -56,6 +67,11 @@ pub(super) fn judge(failed: FailedAttempt, now: Timestamp, jitter: Jitter) -> De
     DeliveryEnd::Again(asked.map_or(planned, |asked| asked.max(planned)))
 }
 
+/// Whether a webhook that failed since then and now took something is told the rest at once.
+pub(super) fn hurries(recovered_from: Option<Timestamp>, now: Timestamp) -> bool {
+    recovered_from.is_some_and(|since| now - since >= OUTAGE)
+}
+
 #[cfg(test)]
 mod tests {
     use proptest::prelude::*;
@@ -66,7 +82,10 @@ mod tests {
         error: DeliveryError::Refused,
         attempts: 0,
         retry_after: None,
+    };
+    const HERE: Standing = Standing {
         failing_since: None,
+        is_current: true,
     };
     const NOW: Timestamp = Timestamp::UNIX_EPOCH;
 
@@ -78,7 +97,7 @@ mod tests {
                 attempts,
                 ..REFUSED
             };
-            let DeliveryEnd::Again(next) = judge(failed, at, Jitter(0)) else {
+            let DeliveryEnd::Again(next) = judge(failed, HERE, at, Jitter(0)) else {
                 panic!("attempt {attempts} is not the last");
             };
             at = next;
@@ -88,7 +107,7 @@ mod tests {
             attempts: 7,
             ..REFUSED
         };
-        assert_eq!(judge(last, at, Jitter(0)), DeliveryEnd::GivenUp);
+        assert_eq!(judge(last, HERE, at, Jitter(0)), DeliveryEnd::GivenUp);
     }
 
     #[test]
@@ -98,20 +117,50 @@ mod tests {
             ..REFUSED
         };
         let disabled = DeliveryEnd::Disabled(DisabledReason::Gone);
-        assert_eq!(judge(gone, NOW, Jitter(0)), disabled);
-        let failing = |days, attempts| FailedAttempt {
-            attempts,
-            failing_since: Some(NOW - TimeDelta::days(days)),
-            ..REFUSED
+        assert_eq!(judge(gone, HERE, NOW, Jitter(0)), disabled);
+        let failing = |days, attempts| {
+            let failed = FailedAttempt {
+                attempts,
+                ..REFUSED
+            };
+            let at = Standing {
+                failing_since: Some(NOW - TimeDelta::days(days)),
+                ..HERE
+            };
+            judge(failed, at, NOW, Jitter(0))
         };
         let disabled = DeliveryEnd::Disabled(DisabledReason::Failing);
-        assert_eq!(judge(failing(5, 3), NOW, Jitter(0)), disabled);
-        assert_eq!(judge(failing(5, 7), NOW, Jitter(0)), disabled);
+        assert_eq!(failing(5, 3), disabled);
+        assert_eq!(failing(5, 7), disabled);
         for (days, attempts) in [(4, 3), (5, 2), (50, 0)] {
-            let end = judge(failing(days, attempts), NOW, Jitter(0));
+            let end = failing(days, attempts);
             assert!(matches!(end, DeliveryEnd::Again(_)), "{days} {attempts}");
         }
-        assert_eq!(judge(failing(4, 7), NOW, Jitter(0)), DeliveryEnd::GivenUp);
+        assert_eq!(failing(4, 7), DeliveryEnd::GivenUp);
+    }
+
+    #[test]
+    fn what_an_address_answered_that_is_called_no_more_ends_nothing() {
+        let elsewhere = Standing {
+            failing_since: Some(NOW - TimeDelta::days(50)),
+            is_current: false,
+        };
+        for (error, attempts) in [(DeliveryError::Gone, 0), (DeliveryError::Refused, 7)] {
+            let failed = FailedAttempt {
+                error,
+                attempts,
+                ..REFUSED
+            };
+            let end = judge(failed, elsewhere, NOW, Jitter(0));
+            assert_eq!(end, DeliveryEnd::Again(NOW));
+        }
+    }
+
+    #[test]
+    fn only_after_an_outage_is_the_rest_told_at_once() {
+        let after = |minutes| hurries(Some(NOW - TimeDelta::minutes(minutes)), NOW);
+        assert!(after(30) && after(600));
+        assert!(!after(29) && !hurries(None, NOW));
     }
 
     proptest! {
@@ -124,7 +173,7 @@ mod tests {
                 retry_after: Some(NOW + TimeDelta::seconds(asked)),
                 ..REFUSED
             };
-            let DeliveryEnd::Again(at) = judge(failed, NOW, Jitter(jitter)) else {
+            let DeliveryEnd::Again(at) = judge(failed, HERE, NOW, Jitter(jitter)) else {
                 return Err(TestCaseError::fail("another attempt follows"));
             };
             prop_assert!(at > NOW && at <= NOW + LONGEST_WAIT);

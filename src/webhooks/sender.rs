@@ -20,7 +20,7 @@ use crate::provider::http::retry_after;
 
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 /// From the first byte sent to the last byte read. The specification asks for 15 to 30 seconds.
-const CALL_TIMEOUT: Duration = Duration::from_secs(20);
+pub(super) const CALL_TIMEOUT: Duration = Duration::from_secs(20);
 /// Read of an answer, so that the connection can be used again; one that says more is dropped.
 const MOST_READ: usize = 16 * 1024;
 

@@ -115,7 +115,7 @@
 //! | A replay reaches another webhook's delivery | `it::webhooks::a_delivery_is_tried_on_the_schedule_given_up_after_a_day_and_can_be_replayed` |
 //! | A receiver that does not answer holds up the others | `it::webhooks::a_webhook_that_does_not_answer_holds_up_no_other` |
 //! | A webhook that was switched off is owed what was pending | `it::webhooks::switched_off_it_is_owed_nothing_and_what_it_missed_can_be_replayed` |
-//! | What never has its turn is owed for ever | `store::webhooks::tests::what_was_due_for_days_and_never_had_its_turn_is_given_up` |
+//! | A webhook may be owed any number of deliveries | `store::webhooks::tests::a_webhook_is_owed_no_more_than_so_much_however_long_it_lay_there` |
 //! | What a dead node had taken is never sent | `store::webhooks::tests::what_a_node_took_and_never_settled_is_anothers_once_its_claim_has_ended` |
 //! | Nobody is told that a calendar was disconnected | `it::webhooks::each_kind_of_event_is_told_signed_and_without_anything_of_clients` |
 //! | **API tokens** | |

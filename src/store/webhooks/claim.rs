@@ -9,7 +9,7 @@ use chrono::TimeDelta;
 use sea_orm::{ColumnTrait, ConnectionTrait, DbBackend, DbErr, EntityTrait, FromQueryResult};
 use sea_orm::{QueryFilter, TryGetable};
 
-use super::locked;
+use super::{AT_ONCE, locked, some_pending};
 use crate::domain::{
     DeliveryError, DeliveryId, DisabledReason, NodeId, Timestamp, WebhookEvent, WebhookId,
 };
@@ -20,11 +20,11 @@ use crate::store::patience::in_time;
 use crate::store::sql::Sql;
 use crate::store::{Store, StoreError};
 
-/// Longer than an attempt may take, and its record.
-const CLAIMED_FOR: TimeDelta = TimeDelta::seconds(35);
+/// Much longer than an attempt may take, and its record.
+const CLAIMED_FOR: TimeDelta = TimeDelta::seconds(60);
 
 /// What sending to a webhook needs.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub struct WebhookTarget {
     pub id: WebhookId,
     pub url: String,
@@ -32,7 +32,15 @@ pub struct WebhookTarget {
     pub secret: String,
     /// Sealed, and for as long as it signs.
     pub previous_secret: Option<String>,
-    pub failing_since: Option<Timestamp>,
+}
+
+/// An address may hold a secret of its receiver's.
+impl std::fmt::Debug for WebhookTarget {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("WebhookTarget")
+            .field("id", &self.id)
+            .finish_non_exhaustive()
+    }
 }
 
 /// A delivery that this node sends.
@@ -44,6 +52,8 @@ pub struct DueDelivery {
     pub payload: String,
     /// That failed before.
     pub attempts: i32,
+    /// Until when nobody else sends it; by this the claim is known again.
+    pub claimed_until: Timestamp,
 }
 
 /// What was claimed, and when something is due after that.
@@ -65,15 +75,44 @@ pub enum DeliveryEnd {
 }
 
 /// An attempt that ended.
-#[derive(Clone, Copy, Debug)]
-pub struct EndedDelivery {
+#[derive(Clone, Copy)]
+pub struct EndedDelivery<'a> {
     pub webhook_id: WebhookId,
+    /// Where it went.
+    pub url: &'a str,
     pub position: i64,
     pub node: NodeId,
-    pub end: DeliveryEnd,
+    pub claimed_until: Timestamp,
     pub response_status: Option<u16>,
+    /// `None`: it was taken.
     pub error: Option<DeliveryError>,
     pub now: Timestamp,
+}
+
+/// An address may hold a secret of its receiver's.
+impl std::fmt::Debug for EndedDelivery<'_> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("EndedDelivery")
+            .field("webhook_id", &self.webhook_id)
+            .field("position", &self.position)
+            .finish_non_exhaustive()
+    }
+}
+
+/// How the webhook stands when an attempt is recorded.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Standing {
+    pub failing_since: Option<Timestamp>,
+    /// It still leads where the attempt went.
+    pub is_current: bool,
+}
+
+/// What was recorded of an attempt.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct SettledDelivery {
+    pub end: DeliveryEnd,
+    /// Since when the webhook had been failing that has now taken something.
+    pub recovered_from: Option<Timestamp>,
 }
 
 impl Store {
@@ -115,7 +154,6 @@ impl Store {
                     previous_secret: row
                         .previous_secret
                         .filter(|_| row.previous_secret_until.is_some_and(|until| until > now)),
-                    failing_since: row.failing_since,
                 })
                 .collect())
         })
@@ -167,7 +205,8 @@ impl Store {
             DbBackend::Postgres => sql.text(" FOR UPDATE OF d SKIP LOCKED"),
             _ => sql,
         };
-        let sql = sql.text(") RETURNING position, id, event_type, payload, attempts");
+        let sql =
+            sql.text(") RETURNING position, id, event_type, payload, attempts, claimed_until");
         failpoint::before(Step::WebhookClaim)?;
         let mut taken = DueDelivery::find_by_statement(sql.build())
             .all(&self.write)
@@ -213,28 +252,79 @@ impl Store {
             .map_err(DbErr::from)?)
     }
 
-    /// Records what became of a delivery that this node claimed. One that another node took over
-    /// meanwhile, or that was given up with its webhook, is left as it is, unless it was delivered: that
-    /// is true whoever says it. Answers whether it was recorded.
-    pub async fn settle_delivery(&self, ended: &EndedDelivery) -> Result<bool, StoreError> {
+    /// Records what became of a delivery that this node claimed; `judge` says that, with the webhook's row
+    /// locked. One whose claim ended, or that was given up with its webhook, is left as it
+    /// is, and so is the webhook, unless it was delivered: that is true whoever says it. Answers `None` if
+    /// nothing was recorded.
+    pub async fn settle_delivery(
+        &self,
+        ended: &EndedDelivery<'_>,
+        judge: impl FnOnce(Standing) -> DeliveryEnd + Send,
+    ) -> Result<Option<SettledDelivery>, StoreError> {
         in_time(async {
             let tx = self.begin().await?;
-            let now = ended.now;
             // First, as everyone does.
-            if locked(&tx, ended.webhook_id).await?.is_none() {
-                return Ok(false);
+            let Some(webhook) = locked(&tx, ended.webhook_id).await? else {
+                return Ok(None);
+            };
+            let is_current = webhook.url == ended.url;
+            let failing_since = webhook.failing_since;
+            let end = judge(Standing {
+                failing_since,
+                is_current,
+            });
+            if !record(&tx, ended, end).await? {
+                return Ok(None);
             }
-            mark_webhook(&tx, ended).await?;
-            let recorded = record(&tx, ended).await?;
-            match ended.end {
+            // What happened elsewhere says nothing of where it leads now.
+            if is_current {
+                mark_webhook(&tx, ended.webhook_id, end, ended.now).await?;
+            }
+            match end {
                 DeliveryEnd::Again(at) => put_off_followers(&tx, ended, at).await?,
                 DeliveryEnd::Delivered | DeliveryEnd::GivenUp => call_followers(&tx, ended).await?,
-                DeliveryEnd::Disabled(_) => give_up_pending(&tx, ended.webhook_id, now).await?,
+                // Given up in their own time, see `give_up_disabled`.
+                DeliveryEnd::Disabled(_) => {}
             }
             commit(tx, Step::WebhookSettle).await?;
-            Ok(recorded)
+            let has_recovered = is_current && end == DeliveryEnd::Delivered;
+            Ok(Some(SettledDelivery {
+                end,
+                recovered_from: failing_since.filter(|_| has_recovered),
+            }))
         })
         .await
+    }
+
+    /// Has what a webhook is still to be told tried now, and not when it was put off to.
+    pub async fn hurry_deliveries(&self, id: WebhookId, now: Timestamp) -> Result<(), StoreError> {
+        loop {
+            let some = in_time(async {
+                let tx = self.begin().await?;
+                if locked(&tx, id).await?.is_none() {
+                    return Ok(0);
+                }
+                let sql = Sql::on(&tx)
+                    .text("UPDATE webhook_deliveries SET due_at = ")
+                    .value(now);
+                let some = some_pending(sql, id)
+                    .text(" AND due_at > ")
+                    .value(now)
+                    .text(" ORDER BY due_at LIMIT ")
+                    .value(AT_ONCE)
+                    .text(")")
+                    .execute(&tx)
+                    .await?;
+                commit(tx, Step::WebhookSettle).await?;
+                Ok(some)
+            });
+            let some = some.await?;
+            self.told(some > 0);
+            // What is put off again meanwhile stays put off.
+            if some < AT_ONCE.unsigned_abs() {
+                return Ok(());
+            }
+        }
     }
 
     /// Gives back what a node claimed, or all there is: they are due again at once.
@@ -286,10 +376,14 @@ fn due_in(sql: Sql, webhook_id: WebhookId, limit: i64, now: Timestamp) -> Sql {
     .value(limit)
 }
 
-async fn mark_webhook(db: &impl ConnectionTrait, ended: &EndedDelivery) -> Result<(), StoreError> {
-    let (id, now) = (ended.webhook_id, ended.now);
+async fn mark_webhook(
+    db: &impl ConnectionTrait,
+    id: WebhookId,
+    end: DeliveryEnd,
+    now: Timestamp,
+) -> Result<(), StoreError> {
     let sql = Sql::on(db).text("UPDATE webhooks SET ");
-    let sql = match ended.end {
+    let sql = match end {
         DeliveryEnd::Delivered => sql
             .text("failing_since = NULL WHERE failing_since IS NOT NULL AND id = ")
             .value(id),
@@ -312,13 +406,17 @@ async fn mark_webhook(db: &impl ConnectionTrait, ended: &EndedDelivery) -> Resul
     Ok(())
 }
 
-async fn record(db: &impl ConnectionTrait, ended: &EndedDelivery) -> Result<bool, StoreError> {
+async fn record(
+    db: &impl ConnectionTrait,
+    ended: &EndedDelivery<'_>,
+    end: DeliveryEnd,
+) -> Result<bool, StoreError> {
     let sql = Sql::on(db)
         .text("UPDATE webhook_deliveries SET claimed_by = NULL, claimed_until = NULL, attempts = attempts + 1, response_status = ")
         .value(ended.response_status.map(i32::from))
         .text(", error_code = ")
         .value(ended.error.map(DeliveryError::as_str));
-    let sql = match ended.end {
+    let sql = match end {
         DeliveryEnd::Delivered => sql
             .text(", status = 'delivered', completed_at = ")
             .value(ended.now),
@@ -328,17 +426,20 @@ async fn record(db: &impl ConnectionTrait, ended: &EndedDelivery) -> Result<bool
             .value(ended.now),
     };
     let sql = sql.text(" WHERE position = ").value(ended.position);
-    let sql = match ended.end {
+    let sql = match end {
         DeliveryEnd::Delivered => sql.text(" AND status <> 'delivered'"),
+        // By this claim, not another of the same node's.
         DeliveryEnd::Again(_) | DeliveryEnd::GivenUp | DeliveryEnd::Disabled(_) => sql
             .text(" AND status = 'pending' AND claimed_by = ")
-            .value(ended.node),
+            .value(ended.node)
+            .text(" AND claimed_until = ")
+            .value(ended.claimed_until),
     };
     Ok(sql.execute(db).await? == 1)
 }
 
 /// What is about the same subject, and pending.
-fn followers(sql: Sql, ended: &EndedDelivery) -> Sql {
+fn followers(sql: Sql, ended: &EndedDelivery<'_>) -> Sql {
     sql.text(" WHERE status = 'pending' AND webhook_id = ")
         .value(ended.webhook_id)
         .text(" AND subject = (SELECT d.subject FROM webhook_deliveries d WHERE d.position = ")
@@ -349,7 +450,7 @@ fn followers(sql: Sql, ended: &EndedDelivery) -> Sql {
 
 async fn put_off_followers(
     db: &impl ConnectionTrait,
-    ended: &EndedDelivery,
+    ended: &EndedDelivery<'_>,
     at: Timestamp,
 ) -> Result<(), StoreError> {
     let sql = Sql::on(db)
@@ -365,7 +466,7 @@ async fn put_off_followers(
 
 async fn call_followers(
     db: &impl ConnectionTrait,
-    ended: &EndedDelivery,
+    ended: &EndedDelivery<'_>,
 ) -> Result<(), StoreError> {
     let sql = Sql::on(db)
         .text("UPDATE webhook_deliveries SET due_at = ")
@@ -373,25 +474,6 @@ async fn call_followers(
     followers(sql, ended)
         .text(" AND due_at > ")
         .value(ended.now)
-        .execute(db)
-        .await?;
-    Ok(())
-}
-
-/// A webhook that is told nothing keeps nothing back: what was pending can be replayed. What is being sent
-/// just now as well: should it arrive all the same, it is delivered.
-pub(super) async fn give_up_pending(
-    db: &impl ConnectionTrait,
-    webhook_id: WebhookId,
-    now: Timestamp,
-) -> Result<(), StoreError> {
-    Sql::on(db)
-        .text("UPDATE webhook_deliveries SET status = 'failed', claimed_by = NULL, claimed_until = NULL, error_code = ")
-        .value(DeliveryError::WebhookDisabled.as_str())
-        .text(", completed_at = ")
-        .value(now)
-        .text(" WHERE status = 'pending' AND webhook_id = ")
-        .value(webhook_id)
         .execute(db)
         .await?;
     Ok(())

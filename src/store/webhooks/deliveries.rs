@@ -1,17 +1,15 @@
 //! Deliveries as operators see them, their replay, and their end.
 
-use chrono::TimeDelta;
 use sea_orm::{
-    ColumnTrait, Condition, ConnectionTrait, EntityTrait, ExprTrait, FromQueryResult, QueryFilter,
-    QueryOrder, QuerySelect,
+    ColumnTrait, Condition, ConnectionTrait, DbErr, EntityTrait, ExprTrait, FromQueryResult,
+    QueryFilter, QueryOrder, QuerySelect, TryGetable,
 };
 use serde_json::json;
 use uuid::Uuid;
 
 use super::{AT_ONCE, MOST_COUNTED, entry, locked};
 use crate::domain::{
-    AuditAction, DeliveryError, DeliveryId, DeliveryStatus, DisabledReason, Origin, Timestamp,
-    WebhookId,
+    AuditAction, DeliveryId, DeliveryStatus, DisabledReason, Origin, Timestamp, WebhookId,
 };
 use crate::failpoint::Step;
 use crate::store::audit::record;
@@ -19,9 +17,6 @@ use crate::store::entity::webhook_delivery::{Column, Entity};
 use crate::store::open::commit;
 use crate::store::sql::Sql;
 use crate::store::{Store, StoreError};
-
-/// How long a delivery waits for its turn.
-const LONGEST_OVERDUE: TimeDelta = TimeDelta::days(3);
 
 /// One event for one webhook.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -78,7 +73,7 @@ pub struct WebhookReadings {
     pub disabled: u64,
     /// Counted up to ten thousand.
     pub pending: u64,
-    /// When the oldest pending event happened.
+    /// When the oldest pending event happened. What a disabled webhook was not told is given up in a while.
     pub oldest_pending: Option<Timestamp>,
 }
 
@@ -171,12 +166,14 @@ impl Store {
         now: Timestamp,
     ) -> Result<Result<u64, ReplayRefusal>, StoreError> {
         let mut queued = 0;
+        let mut last = 0;
         loop {
             let tx = self.begin().await?;
             if let Err(refusal) = may_replay(&tx, webhook_id).await? {
                 return Ok(Err(refusal));
             }
-            // What fails again meanwhile is newer than this replay.
+            // In the order in which it happened: what is behind another of its subject is not revived before
+            // it. What fails again meanwhile is newer than this replay.
             let sql = again(Sql::on(&tx), now)
                 .text(
                     " WHERE position IN (SELECT position FROM webhook_deliveries \
@@ -187,10 +184,19 @@ impl Store {
                 .value(since)
                 .text(" AND completed_at <= ")
                 .value(now)
-                .text(" ORDER BY created_at, id LIMIT ")
+                .text(" AND position > ")
+                .value(last)
+                .text(" ORDER BY position LIMIT ")
                 .value(AT_ONCE)
-                .text(")");
-            let some = sql.execute(&tx).await?;
+                .text(") RETURNING position");
+            let revived = tx.query_all_raw(sql.build()).await?;
+            for row in &revived {
+                let position = i64::try_get(row, "", "position").map_err(DbErr::from)?;
+                if position > last {
+                    last = position;
+                }
+            }
+            let some = u64::try_from(revived.len()).unwrap_or(u64::MAX);
             if queued == 0 {
                 let details = json!({ "since": since });
                 let entry = entry(webhook_id, origin, AuditAction::WebhookReplayed, details);
@@ -222,24 +228,6 @@ impl Store {
             .await
     }
 
-    /// Gives up what has been due for days and never had its turn: a webhook that takes less than there is
-    /// to tell would otherwise be owed more and more.
-    pub async fn give_up_overdue_deliveries(&self, now: Timestamp) -> Result<(), StoreError> {
-        for target in self.webhook_targets(None, now).await? {
-            let sql = Sql::on(&self.write)
-                .text("UPDATE webhook_deliveries SET status = 'failed', claimed_by = NULL, claimed_until = NULL, error_code = ")
-                .value(DeliveryError::Overdue.as_str())
-                .text(", completed_at = ")
-                .value(now)
-                .text(" WHERE status = 'pending' AND webhook_id = ")
-                .value(target.id)
-                .text(" AND due_at < ")
-                .value(now - LONGEST_OVERDUE);
-            sql.execute(&self.write).await?;
-        }
-        Ok(())
-    }
-
     pub async fn webhook_readings(&self) -> Result<WebhookReadings, StoreError> {
         let mut readings = WebhookReadings::default();
         for view in self.webhooks().await? {
@@ -255,7 +243,8 @@ impl Store {
             .text(
                 "SELECT MIN(created_at) AS oldest, COUNT(*) AS pending FROM \
                  (SELECT created_at FROM webhook_deliveries WHERE status = 'pending' \
-                 AND position > 0 ORDER BY position LIMIT ",
+                 AND position > 0 AND webhook_id IN (SELECT id FROM webhooks WHERE disabled_at IS NULL) \
+                 ORDER BY position LIMIT ",
             )
             .value(MOST_COUNTED)
             .text(") counted");

@@ -2,14 +2,15 @@
 //!
 //! [`mod@tell`] writes what happened in the transaction in which it happens, once for each webhook that
 //! wants it; nothing is written where nobody does. [`mod@claim`] takes what is due, for a while, and records
-//! what became of it: the call itself happens outside any transaction. [`mod@deliveries`] is what operators
-//! see of it, and the replay. Here are the webhooks themselves. A secret is text that nobody can read;
+//! what became of it: the call itself happens outside any transaction. [`mod@give_up`] lets go what will
+//! not be told. [`mod@deliveries`] is what operators see of it, and the replay. Here are the webhooks themselves. A secret is text that nobody can read;
 //! sealing and opening belong to `security`.
 //!
 //! The webhook's row is locked before its deliveries, by everyone.
 
 mod claim;
 mod deliveries;
+mod give_up;
 mod tell;
 #[cfg(test)]
 mod tests;
@@ -28,7 +29,10 @@ use crate::failpoint::Step;
 
 #[cfg(test)]
 pub(super) use claim::due;
-pub use claim::{ClaimedDeliveries, DeliveryEnd, DueDelivery, EndedDelivery, WebhookTarget};
+pub use claim::{
+    ClaimedDeliveries, DeliveryEnd, DueDelivery, EndedDelivery, SettledDelivery, Standing,
+    WebhookTarget,
+};
 pub use deliveries::{Delivery, DeliveryFilter, DeliveryPage, ReplayRefusal, WebhookReadings};
 pub(super) use tell::{News, data_of_connection, tell};
 
@@ -74,7 +78,7 @@ pub struct WebhookView {
 }
 
 /// A webhook about to be registered.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub struct NewWebhook {
     pub id: WebhookId,
     pub url: String,
@@ -82,12 +86,29 @@ pub struct NewWebhook {
     pub sealed_secret: String,
 }
 
+impl std::fmt::Debug for NewWebhook {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("NewWebhook")
+            .field("id", &self.id)
+            .finish_non_exhaustive()
+    }
+}
+
 /// What is to be different; what is `None` stays as it is.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Default)]
 pub struct WebhookChanges {
     pub url: Option<String>,
     pub events: Option<Vec<WebhookEvent>>,
     pub is_enabled: Option<bool>,
+}
+
+impl std::fmt::Debug for WebhookChanges {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("WebhookChanges")
+            .field("events", &self.events)
+            .field("is_enabled", &self.is_enabled)
+            .finish_non_exhaustive()
+    }
 }
 
 /// The stored secrets of one webhook.
@@ -151,7 +172,6 @@ impl Store {
         commit(tx, Step::Webhook).await?;
         row.try_into().map(Ok)
     }
-        one_at_a_time(&tx).await?;
 
     /// All of them, oldest first.
     pub async fn webhooks(&self) -> Result<Vec<WebhookView>, StoreError> {
@@ -193,7 +213,7 @@ impl Store {
     }
 
     /// Changes a webhook. One that is switched off is told nothing: what was pending is given up, and
-    /// can be replayed. One that is switched on begins without a past.
+    /// can be replayed. One that is switched on, or leads elsewhere, begins without a past.
     pub async fn change_webhook(
         &self,
         id: WebhookId,
@@ -201,6 +221,10 @@ impl Store {
         origin: &Origin,
         now: Timestamp,
     ) -> Result<Result<(), WebhookRefusal>, StoreError> {
+        if changes.is_enabled == Some(true) {
+            // What was left behind when it was disabled is not told now.
+            self.give_up_disabled(id, now).await?;
+        }
         let tx = self.begin().await?;
         if let Some(url) = &changes.url {
             take_turns(&tx).await?;
@@ -217,6 +241,7 @@ impl Store {
         let mut changed = serde_json::Map::new();
         if let Some(url) = changes.url.as_ref().filter(|url| **url != before.url) {
             row.url = Set(url.clone());
+            row.failing_since = Set(None);
             changed.insert("url".to_owned(), json!(null));
         }
         let events = changes.events.as_ref();
@@ -237,13 +262,17 @@ impl Store {
         }
         row.updated_at = Set(now);
         row.update(&tx).await?;
-        if switched == Some(false) {
-            claim::give_up_pending(&tx, id, now).await?;
-        }
+        let leads_elsewhere = changed.contains_key("url");
         let details = json!({ "changed": changed });
         let entry = entry(id, origin, AuditAction::WebhookChanged, details);
         record(&tx, &entry, now).await?;
         commit(tx, Step::Webhook).await?;
+        if switched == Some(false) {
+            self.give_up_disabled(id, now).await?;
+        } else if leads_elsewhere {
+            // What the old address did not take need not wait at the new one.
+            self.hurry_deliveries(id, now).await?;
+        }
         Ok(Ok(()))
     }
 
@@ -401,6 +430,16 @@ async fn locked(
     Ok(query.one(db).await?)
 }
 
+/// `WHERE position IN (SELECT …` of what is pending at a webhook, to be bounded and closed. The caller has the
+/// webhook's row locked.
+fn some_pending(sql: Sql, id: WebhookId) -> Sql {
+    sql.text(
+        " WHERE status = 'pending' AND position IN (SELECT position FROM webhook_deliveries \
+         WHERE status = 'pending' AND webhook_id = ",
+    )
+    .value(id)
+}
+
 fn entry(
     id: WebhookId,
     origin: &Origin,
@@ -421,24 +460,3 @@ fn words(events: &[WebhookEvent]) -> Vec<&'static str> {
 fn written(events: &[WebhookEvent]) -> String {
     json!(words(events)).to_string()
 }
-/// Serial until the transaction ends, against others that do the same; nobody else waits.
-async fn one_at_a_time(db: &impl ConnectionTrait) -> Result<(), StoreError> {
-    if db.get_database_backend() == sea_orm::DbBackend::Postgres {
-        Sql::on(db)
-            .text("SELECT pg_advisory_xact_lock(hashtextextended('webhooks', 0))")
-            .execute(db)
-            .await?;
-    }
-    Ok(())
-}
-
-/// `WHERE position IN (SELECT …` of what is pending at a webhook, to be bounded and closed. The caller has the
-/// webhook's row locked.
-fn some_pending(sql: Sql, id: WebhookId) -> Sql {
-    sql.text(
-        " WHERE status = 'pending' AND position IN (SELECT position FROM webhook_deliveries \
-         WHERE status = 'pending' AND webhook_id = ",
-    )
-    .value(id)
-}
-
