@@ -51,6 +51,7 @@
 //! - [`traces`]: the way of a change, for collectors
 //! - `watchdog`: who has work and does not get on with it
 //! - [`token_rotation`]: stored tokens under a new key, while serving
+//! - `answer_rotation`: kept answers of `Idempotency-Key`s under a new key, likewise
 //! - [`webhooks`]: telling the platform what happens
 
 mod actor_slot;

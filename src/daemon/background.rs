@@ -132,10 +132,9 @@ mod tests {
 
     #[tokio::test]
     async fn a_task_that_ends_by_itself_ends_the_daemon_and_one_that_was_stopped_does_not() {
-        type Task = BoxFuture<'static, ()>;
-        let panics = || async { panic!("a fault of ours") }.boxed();
-        let ends = || async {}.boxed();
-        let (panics, ends): (fn() -> Task, fn() -> Task) = (panics, ends);
+        type Begin = fn() -> BoxFuture<'static, ()>;
+        let panics: Begin = || async { panic!("a fault of ours") }.boxed();
+        let ends: Begin = || async {}.boxed();
         for (task, is_stopped, has_failed) in [
             (panics, false, true),
             (ends, false, true),

@@ -43,7 +43,12 @@ pub(super) async fn examine(database: &DatabaseConfig, keys: Option<&KeyRing>) -
             format!("{} steps are not applied yet", schema.pending.len()),
             "`serve` applies them when it starts; `migrate up` does now",
         )),
-        Err(error) => findings.push(unreachable(&error)),
+        Err(error) => findings.push(Finding::new(
+            Verdict::Bad,
+            "schema",
+            error.to_string(),
+            "see that the user may read the table seaql_migrations, and that nobody changed it",
+        )),
     }
     store.close().await;
     findings

@@ -44,7 +44,8 @@ struct World {
 
 impl World {
     async fn make(daemon: &TestDaemon) -> Self {
-        let nowhere = json!({"url": NOWHERE, "events": ["connection.connected"]});
+        let nowhere = format!("{NOWHERE}{}", Uuid::new_v4());
+        let nowhere = json!({"url": nowhere, "events": ["connection.connected"]});
         let admin = daemon.admin();
         let registered = admin.post("webhooks", Some(&nowhere)).await.expect(201);
         let webhook = registered["webhook"]["id"].as_str().expect("an id");

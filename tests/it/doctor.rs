@@ -163,7 +163,7 @@ async fn each_thing_that_is_wrong_is_found_with_its_remedy() {
     // A table that cannot be read is no table that is not there.
     let away = "ALTER TABLE seaql_migrations RENAME COLUMN version TO its_version";
     daemon.database.run(away).await;
-    let (detail, _) = wrong(&findings(&daemon, &[]).await, "database");
+    let (detail, _) = wrong(&findings(&daemon, &[]).await, "schema");
     assert!(detail.contains("refused"), "{detail}");
     let back = "ALTER TABLE seaql_migrations RENAME COLUMN its_version TO version";
     daemon.database.run(back).await;

@@ -179,6 +179,7 @@ impl Stage {
             deliverer: deliverer.clone(),
             sender: Sender::new(Guard::new(false, Arc::new(SystemLookup))).expect("a client"),
             poll_interval: Duration::from_secs(60),
+            lives: root::Lives::default(),
             failed: failed.clone(),
         })
         .await
