@@ -176,9 +176,9 @@
 //! | Each poll is a line | `it::logs::an_idle_daemon_says_nothing_however_often_it_polls_and_is_probed` |
 //! | What happens is counted nowhere | `it::watching::promtool_finds_nothing_to_say_about_the_metrics_of_a_busy_daemon` |
 //! | Refreshes are counted nowhere | `it::refresh_and_reauth::tokens_are_refreshed_ahead_of_their_end_also_when_they_rotate` |
-//! | A machine that slept counts as stuck | `watchdog::tests::two_looks_that_find_the_same_are_trouble_and_one_step_ends_it` |
+//! | A machine that slept counts as stuck | `watchdog::tests::a_machine_that_slept_or_a_clock_that_was_set_makes_nobody_stuck` |
 //! | Readiness does not say who is stuck | `it::watchdog::a_worker_that_hangs_is_said_to_and_forgotten_when_the_work_gets_on` |
-//! | A watchdog that does not look counts as content | `watchdog::tests::two_looks_that_find_the_same_are_trouble_and_one_step_ends_it` |
+//! | A watchdog that does not look counts as content | `watchdog::tests::a_watchdog_that_does_not_look_is_trouble_itself` |
 //! | A page of the actors holds them all | `daemon::actors::tests::pages_of_many_hold_the_lowest_ids_in_order_and_say_how_many_they_left_out`, `it::actors::pages_show_each_connection_once_under_the_numbers_of_all` |
 //! | A filter changes the numbers of all | `it::actors::pages_show_each_connection_once_under_the_numbers_of_all` |
 //! | `doctor` overlooks another origin of the redirect | `it::doctor::each_thing_that_is_wrong_is_found_with_its_remedy` |
@@ -190,11 +190,11 @@
 //! | A backup lacks what is in the log only | `it::faults::on_sqlite::after_an_older_backup_is_restored_events_are_adopted_and_not_doubled` |
 //! | A backup that failed leaves a file | `it::faults::on_sqlite::a_backup_overwrites_nothing_and_leaves_nothing_half_done` |
 //! | **What browsers are told** | |
-//! | Answers go out without a policy | `it::headers::every_answer_forbids_framing_sniffing_referrers_and_foreign_scripts` |
-//! | The dashboard allows inline styles | `it::headers::every_answer_forbids_framing_sniffing_referrers_and_foreign_scripts` |
-//! | The dashboard may be framed | `it::headers::every_answer_forbids_framing_sniffing_referrers_and_foreign_scripts` |
+//! | Answers go out without a policy | `it::headers::every_answer_forbids_foreign_framing_sniffing_referrers_and_foreign_scripts` |
+//! | The dashboard allows inline styles | `it::headers::every_answer_forbids_foreign_framing_sniffing_referrers_and_foreign_scripts` |
+//! | The dashboard may be framed | `it::headers::every_answer_forbids_foreign_framing_sniffing_referrers_and_foreign_scripts` |
 //! | A script reads the sign-in's cookie | `it::headers::the_cookie_of_a_sign_in_is_for_that_alone`, `api::tests::sign_in::a_coach_signs_in_and_the_account_is_an_active_connection` |
-//! | An answer of the API is kept in a cache | `it::headers::every_answer_forbids_framing_sniffing_referrers_and_foreign_scripts`, `api::tests::sign_in::a_coach_signs_in_and_the_account_is_an_active_connection` |
+//! | An answer of the API is kept in a cache | `it::headers::every_answer_forbids_foreign_framing_sniffing_referrers_and_foreign_scripts`, `api::tests::sign_in::a_coach_signs_in_and_the_account_is_an_active_connection` |
 
 use std::fs;
 use std::path::Path;

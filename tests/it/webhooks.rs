@@ -689,11 +689,15 @@ async fn switched_off_it_is_owed_nothing_and_what_it_missed_can_be_replayed() {
 async fn there_are_so_many_webhooks_and_no_more() {
     let daemon = lenient(Setup::default()).start().await;
     let admin = daemon.admin();
-    let body = json!({"url": "http://127.0.0.1:9/", "events": ["connection.connected"]});
-    for _ in 0..32 {
-        admin.post("webhooks", Some(&body)).await.expect(201);
+    let register = async |number: usize| {
+        let url = format!("http://127.0.0.1:9/{number}");
+        let body = json!({"url": url, "events": ["connection.connected"]});
+        admin.post("webhooks", Some(&body)).await
+    };
+    for number in 0..32 {
+        register(number).await.expect(201);
     }
-    let refused = admin.post("webhooks", Some(&body)).await;
+    let refused = register(32).await;
     assert_eq!(refused.problem(409), "too_many_webhooks");
 }
 
@@ -1004,52 +1008,13 @@ async fn no_more_webhooks_are_registered_at_once_than_there_may_be_on_postgres()
     let receiver = Receiver::start().await;
     let daemon = lenient(Setup::default()).start().await;
     let admin = daemon.admin();
-    let body = json!({"url": receiver.url("/")});
-    let posts = (0..40).map(|_| admin.post("webhooks", Some(&body)));
+    let posts = (0..40).map(async |number| {
+        let body = json!({"url": receiver.url(&format!("/{number}"))});
+        admin.post("webhooks", Some(&body)).await
+    });
     let replies = futures::future::join_all(posts).await;
     let registered = replies.iter().filter(|reply| reply.status == 201).count();
     let listed = admin.get("webhooks").await.expect(200);
     let listed = listed["webhooks"].as_array().expect("a list").len();
     assert_eq!((registered, listed), (32, 32));
-}
-
-#[tokio::test]
-async fn two_nodes_tell_a_receiver_that_refuses_hangs_and_recovers_in_order_on_postgres() {
-    needs_postgres();
-    let receiver = Receiver::start().await;
-    let daemon = lenient(Setup::with_manual_clock()).start().await;
-    let second = daemon.second_node().await.expect("a second node");
-    let admin = daemon.admin();
-    let coach = Uuid::new_v4();
-    let id = daemon.connect(GOOGLE, coach, COACH_EMAIL).await;
-    let services = [daemon.service(), second.service(&daemon)];
-    services[0].settled(id).await;
-    let hook = Hook::register(&admin, &receiver.url("/"), &["appointment.synced"]).await;
-    let sessions: Vec<Session> = (0..4)
-        .map(|_| Session::tomorrow(coach, daemon.now()))
-        .collect();
-    for turn in 0..12_usize {
-        match turn {
-            2 => receiver.answer("/", 503),
-            5 => receiver.hang("/"),
-            8 => receiver.recover("/"),
-            _ => {}
-        }
-        let moved = TimeDelta::hours(i64::try_from(turn / 4).expect("few"));
-        let session = sessions[turn % sessions.len()].clone();
-        let service = &services[turn % 2];
-        service.report(&session.moved(moved)).await;
-        services[0].settled(id).await;
-        daemon.advance(TimeDelta::seconds(1));
-    }
-    eventually("nothing is pending", async || {
-        daemon.advance(TimeDelta::seconds(5));
-        (hook.read(&admin).await["pending"] == 0).then_some(())
-    })
-    .await;
-    for session in &sessions {
-        assert_eq!(receiver.told_of(session.id).len(), 3);
-    }
-    assert!(receiver.order_was_kept(&daemon.database).await);
-    assert_eq!(hook.deliveries(&admin, "status=failed").await.len(), 0);
 }
