@@ -10,7 +10,7 @@ use ractor::{Actor, ActorCell, ActorProcessingErr, ActorRef, SpawnErr};
 
 use crate::actor_slot::ActorSlot;
 use crate::connections::WorkerContext;
-use crate::domain::Timestamp;
+use crate::domain::{Timestamp, WebhookId};
 use crate::store::StoreError;
 
 pub(crate) const TURN: Duration = Duration::from_secs(600);
@@ -87,9 +87,7 @@ impl Actor for Housekeeper {
     ) -> Result<(), ActorProcessingErr> {
         match message {
             HousekeeperMsg::Tidy => {
-                if let Err(error) = self.tidy().await {
-                    tracing::warn!(error = %error, "housekeeping put off");
-                }
+                self.tidy().await;
                 self.got_on();
                 let clock = self.context.clock.clone();
                 // Ends with its sleep at the latest; a stopped housekeeper receives nothing.
@@ -108,35 +106,22 @@ impl Housekeeper {
         self.steps.fetch_add(1, Ordering::Relaxed);
     }
 
-    async fn tidy(&self) -> Result<(), StoreError> {
+    /// A piece that fails is put off to the next time, and the others are not.
+    async fn tidy(&self) {
         let now = self.context.clock.now();
         let store = &self.context.store;
-        let sign_ins = store.forget_sign_ins(now - SIGN_INS_KEPT).await?;
-        let appointments = store.forget_erased().await?;
+        let sign_ins = self.done(store.forget_sign_ins(now - SIGN_INS_KEPT).await);
+        let appointments = self.done(store.forget_erased().await);
         if !store.is_sqlite() {
-            store.forget_nodes().await?;
+            self.done(store.forget_nodes().await);
         }
-        let mut keys = 0;
-        loop {
-            let forgotten = store.forget_keys(now).await?;
-            self.got_on();
-            keys += forgotten;
-            if forgotten == 0 {
-                break;
-            }
-        }
-        let mut jobs = 0;
-        loop {
-            let forgotten = store.forget_ended_jobs(now - JOBS_KEPT).await?;
-            self.got_on();
-            jobs += forgotten;
-            if forgotten == 0 {
-                break;
-            }
-        }
-        let audit_events = self.forget_audit_events().await?;
-        let deliveries = self.forget_deliveries().await?;
-        store.cut_off_log().await?;
+        let keys = self.done(self.forget_keys(now).await);
+        let jobs = self.done(self.forget_ended_jobs(now - JOBS_KEPT).await);
+        let audit_events = self.done(self.forget_audit_events().await);
+        self.done(self.give_up_disabled(now).await);
+        self.done(self.give_up_beyond(now).await);
+        let deliveries = self.done(self.forget_deliveries().await);
+        self.done(store.cut_off_log().await);
         if sign_ins + appointments + keys + jobs + audit_events + deliveries > 0 {
             tracing::debug!(
                 sign_ins,
@@ -148,7 +133,39 @@ impl Housekeeper {
                 "housekeeping done"
             );
         }
-        Ok(())
+    }
+
+    /// What a piece of tidying came to; nothing if it is put off.
+    fn done<T: Default>(&self, piece: Result<T, StoreError>) -> T {
+        self.got_on();
+        piece.unwrap_or_else(|error| {
+            tracing::warn!(error = %error, "housekeeping put off");
+            T::default()
+        })
+    }
+
+    async fn forget_keys(&self, now: Timestamp) -> Result<u64, StoreError> {
+        let mut forgotten = 0;
+        loop {
+            let some = self.context.store.forget_keys(now).await?;
+            self.got_on();
+            forgotten += some;
+            if some == 0 {
+                return Ok(forgotten);
+            }
+        }
+    }
+
+    async fn forget_ended_jobs(&self, before: Timestamp) -> Result<u64, StoreError> {
+        let mut forgotten = 0;
+        loop {
+            let some = self.context.store.forget_ended_jobs(before).await?;
+            self.got_on();
+            forgotten += some;
+            if some == 0 {
+                return Ok(forgotten);
+            }
+        }
     }
 
     async fn forget_audit_events(&self) -> Result<u64, StoreError> {
@@ -166,14 +183,46 @@ impl Housekeeper {
         }
     }
 
-    async fn forget_deliveries(&self) -> Result<u64, StoreError> {
+    async fn give_up_disabled(&self, now: Timestamp) -> Result<(), StoreError> {
         let store = &self.context.store;
-        let now = self.context.clock.now();
-        store.give_up_all_disabled(now).await?;
-        for (id, count) in store.give_up_beyond(MOST_PENDING, now).await? {
+        for id in store.webhook_ids(false).await? {
+            self.done(store.give_up_disabled(id, now).await);
+        }
+        Ok(())
+    }
+
+    async fn give_up_beyond(&self, now: Timestamp) -> Result<(), StoreError> {
+        for id in self.context.store.webhook_ids(true).await? {
+            self.done(self.give_up_beyond_at(id, now).await);
+        }
+        Ok(())
+    }
+
+    async fn give_up_beyond_at(&self, id: WebhookId, now: Timestamp) -> Result<(), StoreError> {
+        let store = &self.context.store;
+        let mut count = 0;
+        let done = loop {
+            match store.give_up_beyond(id, MOST_PENDING, now).await {
+                Ok((some, is_more)) => {
+                    self.got_on();
+                    count += some;
+                    if !is_more {
+                        break Ok(());
+                    }
+                }
+                Err(error) => break Err(error),
+            }
+        };
+        // Those before an error as well.
+        if count > 0 {
             self.context.metrics.given_up(count);
             tracing::error!(webhook.id = %id, count, "deliveries were given up: the webhook takes less than there is to tell; they can be replayed");
         }
+        done
+    }
+
+    async fn forget_deliveries(&self) -> Result<u64, StoreError> {
+        let store = &self.context.store;
         let Some(before) = self.before(self.context.webhook_retention) else {
             return Ok(0);
         };

@@ -296,35 +296,55 @@ impl Store {
         .await
     }
 
-    /// Has what a webhook is still to be told tried now, and not when it was put off to.
+    /// Has what a webhook is still to be told tried now, and not when it was put off to. Each once: what is
+    /// put off again meanwhile stays put off.
     pub async fn hurry_deliveries(&self, id: WebhookId, now: Timestamp) -> Result<(), StoreError> {
+        let mut last = 0;
         loop {
-            let some = in_time(async {
-                let tx = self.begin().await?;
-                if locked(&tx, id).await?.is_none() {
-                    return Ok(0);
-                }
-                let sql = Sql::on(&tx)
-                    .text("UPDATE webhook_deliveries SET due_at = ")
-                    .value(now);
-                let some = some_pending(sql, id)
-                    .text(" AND due_at > ")
-                    .value(now)
-                    .text(" ORDER BY due_at LIMIT ")
-                    .value(AT_ONCE)
-                    .text(")")
-                    .execute(&tx)
-                    .await?;
-                commit(tx, Step::WebhookSettle).await?;
-                Ok(some)
-            });
-            let some = some.await?;
-            self.told(some > 0);
-            // What is put off again meanwhile stays put off.
-            if some < AT_ONCE.unsigned_abs() {
+            let hurried = self.hurry_some(id, last, now).await?;
+            self.told(!hurried.is_empty());
+            last = hurried.iter().copied().fold(last, i64::max);
+            // Not until there is nothing: more may be told all the time.
+            if i64::try_from(hurried.len()).unwrap_or(i64::MAX) < AT_ONCE {
                 return Ok(());
             }
         }
+    }
+
+    /// One transaction of it, in the order of positions behind `last`; answers which.
+    pub(super) async fn hurry_some(
+        &self,
+        id: WebhookId,
+        last: i64,
+        now: Timestamp,
+    ) -> Result<Vec<i64>, StoreError> {
+        in_time(async {
+            let tx = self.begin().await?;
+            if locked(&tx, id).await?.is_none() {
+                return Ok(Vec::new());
+            }
+            let sql = Sql::on(&tx)
+                .text("UPDATE webhook_deliveries SET due_at = ")
+                .value(now);
+            let sql = some_pending(sql, id)
+                .text(" AND due_at > ")
+                .value(now)
+                .text(" AND position > ")
+                .value(last)
+                .text(" ORDER BY position LIMIT ")
+                .value(AT_ONCE)
+                .text(") RETURNING position");
+            let mut hurried = Vec::new();
+            for row in tx.query_all_raw(sql.build()).await? {
+                hurried.push(i64::try_get(&row, "", "position").map_err(DbErr::from)?);
+            }
+            // Looking for nothing writes nothing.
+            if !hurried.is_empty() {
+                commit(tx, Step::WebhookSettle).await?;
+            }
+            Ok(hurried)
+        })
+        .await
     }
 
     /// Gives back what a node claimed, or all there is: they are due again at once.

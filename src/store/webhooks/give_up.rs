@@ -4,7 +4,7 @@
 //! up, so that a long backlog does not stand in the way of the former. Whoever disabled it does that; what
 //! they leave behind, or what was committed by others who saw it enabled, the housekeeper finishes.
 
-use sea_orm::{ColumnTrait, ConnectionTrait, EntityTrait, QueryFilter, TryGetable};
+use sea_orm::{ColumnTrait, EntityTrait, QueryFilter};
 
 use super::{AT_ONCE, locked, some_pending};
 use crate::domain::{DeliveryError, Timestamp, WebhookId};
@@ -22,7 +22,7 @@ impl Store {
         let mut given_up = 0;
         loop {
             let some = self
-                .give_up_some(id, DeliveryError::WebhookDisabled, AT_ONCE, now)
+                .give_up_some(id, DeliveryError::WebhookDisabled, None, now)
                 .await?;
             given_up += some;
             if some == 0 {
@@ -31,50 +31,28 @@ impl Store {
         }
     }
 
-    /// That of all webhooks that are disabled.
-    pub async fn give_up_all_disabled(&self, now: Timestamp) -> Result<u64, StoreError> {
-        let mut given_up = 0;
-        for id in self.webhook_ids(false).await? {
-            given_up += self.give_up_disabled(id, now).await?;
-        }
-        Ok(given_up)
-    }
-
-    /// Gives up the oldest of what is pending at an enabled webhook beyond so many: one that takes less
-    /// than there is to tell would otherwise be owed more and more. Answers how many at which.
+    /// Gives up the oldest, a thousand at most, of what is pending at an enabled webhook beyond so many: one
+    /// that takes less than there is to tell would otherwise be owed more and more. Answers how many, and
+    /// whether there may be more, so that the caller can go on.
     pub async fn give_up_beyond(
         &self,
+        id: WebhookId,
         most: i64,
         now: Timestamp,
-    ) -> Result<Vec<(WebhookId, u64)>, StoreError> {
-        let mut given_up = Vec::new();
-        for id in self.webhook_ids(true).await? {
-            let mut beyond = self.pending_at(id).await? - most;
-            let mut of_this = 0;
-            while beyond > 0 {
-                let limit = beyond.min(AT_ONCE);
-                let some = self
-                    .give_up_some(id, DeliveryError::Overdue, limit, now)
-                    .await?;
-                if some == 0 {
-                    break;
-                }
-                of_this += some;
-                beyond -= limit;
-            }
-            if of_this > 0 {
-                given_up.push((id, of_this));
-            }
-        }
-        Ok(given_up)
+    ) -> Result<(u64, bool), StoreError> {
+        let some = self
+            .give_up_some(id, DeliveryError::Overdue, Some(most), now)
+            .await?;
+        Ok((some, some >= AT_ONCE.unsigned_abs()))
     }
 
-    /// One transaction of it, oldest first. Nothing if the webhook is not, or no longer, as `why` says.
+    /// One transaction of it, oldest first; so many of the newest are kept. Nothing if the webhook is not, or
+    /// no longer, as `why` says.
     async fn give_up_some(
         &self,
         id: WebhookId,
         why: DeliveryError,
-        limit: i64,
+        kept: Option<i64>,
         now: Timestamp,
     ) -> Result<u64, StoreError> {
         in_time(async {
@@ -88,19 +66,37 @@ impl Store {
                 .value(why.as_str())
                 .text(", completed_at = ")
                 .value(now);
-            let some = some_pending(sql, id)
+            let sql = some_pending(sql, id);
+            // Counted under the lock: another node gives up as well.
+            let sql = match kept {
+                Some(kept) => sql
+                    .text(
+                        " AND position <= (SELECT position FROM webhook_deliveries \
+                         WHERE status = 'pending' AND webhook_id = ",
+                    )
+                    .value(id)
+                    .text(" ORDER BY position DESC LIMIT 1 OFFSET ")
+                    .value(kept)
+                    .text(")"),
+                None => sql,
+            };
+            let some = sql
                 .text(" ORDER BY position LIMIT ")
-                .value(limit)
+                .value(AT_ONCE)
                 .text(")")
                 .execute(&tx)
                 .await?;
-            commit(tx, Step::WebhookSettle).await?;
+            // Looking for nothing writes nothing.
+            if some > 0 {
+                commit(tx, Step::WebhookSettle).await?;
+            }
             Ok(some)
         })
         .await
     }
 
-    async fn webhook_ids(&self, are_enabled: bool) -> Result<Vec<WebhookId>, StoreError> {
+    /// Those that are enabled, or those that are not.
+    pub async fn webhook_ids(&self, are_enabled: bool) -> Result<Vec<WebhookId>, StoreError> {
         in_time(async {
             let disabled_at = webhook::Column::DisabledAt;
             let wanted = if are_enabled {
@@ -113,21 +109,6 @@ impl Store {
                 .all(&self.read)
                 .await?;
             Ok(rows.into_iter().map(|row| row.id).collect())
-        })
-        .await
-    }
-
-    async fn pending_at(&self, id: WebhookId) -> Result<i64, StoreError> {
-        let sql = Sql::on(&self.read)
-            .text("SELECT COUNT(*) AS pending FROM webhook_deliveries WHERE status = 'pending' AND webhook_id = ")
-            .value(id);
-        in_time(async {
-            let row = self.read.query_one_raw(sql.build()).await?;
-            let counted = row.map(|row| i64::try_get(&row, "", "pending"));
-            Ok(counted
-                .transpose()
-                .map_err(sea_orm::DbErr::from)?
-                .unwrap_or(0))
         })
         .await
     }

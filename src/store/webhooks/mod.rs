@@ -226,20 +226,22 @@ impl Store {
             self.give_up_disabled(id, now).await?;
         }
         let tx = self.begin().await?;
-        if let Some(url) = &changes.url {
+        if changes.url.is_some() {
             take_turns(&tx).await?;
-            let existing = at_address(&tx, url).await?;
-            if let Some(other) = existing.filter(|existing| *existing != id) {
-                return Ok(Err(WebhookRefusal::Exists(other)));
-            }
         }
         let Some(row) = locked(&tx, id).await? else {
             return Ok(Err(WebhookRefusal::NoSuchWebhook));
         };
         let before = Webhook::try_from(row.clone())?;
+        let url = changes.url.as_ref().filter(|url| **url != before.url);
+        if let Some(url) = url
+            && let Some(other) = at_address(&tx, url).await?
+        {
+            return Ok(Err(WebhookRefusal::Exists(other)));
+        }
         let mut row = webhook::ActiveModel::from(row);
         let mut changed = serde_json::Map::new();
-        if let Some(url) = changes.url.as_ref().filter(|url| **url != before.url) {
+        if let Some(url) = url {
             row.url = Set(url.clone());
             row.failing_since = Set(None);
             changed.insert("url".to_owned(), json!(null));
@@ -258,19 +260,20 @@ impl Store {
             changed.insert("is_enabled".to_owned(), json!(is_enabled));
         }
         if changed.is_empty() {
-            return Ok(Ok(()));
+            drop(tx);
+        } else {
+            row.updated_at = Set(now);
+            row.update(&tx).await?;
+            let details = json!({ "changed": changed });
+            let entry = entry(id, origin, AuditAction::WebhookChanged, details);
+            record(&tx, &entry, now).await?;
+            commit(tx, Step::Webhook).await?;
         }
-        row.updated_at = Set(now);
-        row.update(&tx).await?;
-        let leads_elsewhere = changed.contains_key("url");
-        let details = json!({ "changed": changed });
-        let entry = entry(id, origin, AuditAction::WebhookChanged, details);
-        record(&tx, &entry, now).await?;
-        commit(tx, Step::Webhook).await?;
         if switched == Some(false) {
             self.give_up_disabled(id, now).await?;
-        } else if leads_elsewhere {
-            // What the old address did not take need not wait at the new one.
+        } else if changes.url.is_some() {
+            // What the old address did not take need not wait at the new one. Also when it is given again:
+            // whoever gave it first may have been interrupted here.
             self.hurry_deliveries(id, now).await?;
         }
         Ok(Ok(()))

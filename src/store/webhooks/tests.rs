@@ -187,14 +187,99 @@ async fn a_success_says_since_when_nothing_was_taken_and_the_rest_can_be_hurried
 }
 
 #[tokio::test]
+async fn what_fails_while_a_backlog_is_hurried_is_not_hurried_again() {
+    let store = store_with(1_500).await;
+    let later = NOW + TimeDelta::hours(1);
+    Sql::on(&store.write)
+        .text("UPDATE webhook_deliveries SET due_at = ")
+        .value(NOW + TimeDelta::hours(10))
+        .execute(&store.write)
+        .await
+        .expect("put off");
+    let first = store.hurry_some(ID, 0, later).await.expect("hurried");
+    assert_eq!(first.len(), 1_000);
+    let due = claim(&store, later).await;
+    let soon = later + TimeDelta::seconds(5);
+    let settled = settle(&store, refused(&due, later), |_| DeliveryEnd::Again(soon));
+    assert!(settled.await.is_some());
+    let last = first.into_iter().max().expect("some");
+    let rest = store.hurry_some(ID, last, later).await.expect("hurried");
+    assert_eq!(rest.len(), 500);
+    let claimed = store.claim_deliveries(ID, NODE, 2_000, later).await;
+    let claimed = claimed.expect("claimed");
+    assert_eq!(claimed.due.len(), 1_499);
+    assert_eq!(claimed.next_due, Some(soon), "it stays put off");
+    store.hurry_deliveries(ID, later).await.expect("hurried");
+    let failed = claim(&store, later).await;
+    assert_eq!(failed.position, due.position, "until it is asked for anew");
+}
+
+#[tokio::test]
+async fn an_address_that_is_given_again_hurries_what_an_interrupted_request_left() {
+    let store = store_with(1).await;
+    let due = claim(&store, NOW).await;
+    let put_off = NOW + TimeDelta::hours(10);
+    let settled = settle(&store, refused(&due, NOW), |_| DeliveryEnd::Again(put_off));
+    assert!(settled.await.is_some());
+    let changes = WebhookChanges {
+        url: Some(URL.to_owned()),
+        ..WebhookChanges::default()
+    };
+    let later = NOW + TimeDelta::minutes(5);
+    change(&store, &changes, later).await;
+    let webhook = shown(&store).await.webhook;
+    assert_eq!(webhook.updated_at, NOW, "nothing was changed");
+    assert_eq!(claim(&store, later).await.position, due.position);
+}
+
+#[tokio::test]
+async fn a_webhook_keeps_its_address_though_an_older_one_has_the_same() {
+    let store = store_with(0).await;
+    let id = WebhookId(Uuid::from_u128(8));
+    let new = NewWebhook {
+        url: "https://hooks.example.com/other".to_owned(),
+        ..new_webhook(id)
+    };
+    let later = NOW + TimeDelta::seconds(1);
+    let registered = store.register_webhook(&new, &origin(), later).await;
+    registered.expect("stored").expect("registered");
+    let same = WebhookChanges {
+        url: Some(URL.to_owned()),
+        ..WebhookChanges::default()
+    };
+    let refused = store.change_webhook(id, &same, &origin(), later).await;
+    assert_eq!(refused.expect("asked"), Err(WebhookRefusal::Exists(ID)));
+    Sql::on(&store.write)
+        .text("UPDATE webhooks SET url = ")
+        .value(URL)
+        .execute(&store.write)
+        .await
+        .expect("as if both were older than the rule");
+    let changed = store.change_webhook(id, &same, &origin(), later).await;
+    assert_eq!(changed.expect("asked"), Ok(()));
+}
+
+#[tokio::test]
 async fn a_webhook_is_owed_no_more_than_so_much_however_long_it_lay_there() {
     let store = store_with(2_300).await;
     let later = NOW + TimeDelta::days(30);
-    let within = store.give_up_beyond(2_300, later).await.expect("counted");
-    assert!(within.is_empty(), "age alone is no reason");
+    let within = store.give_up_beyond(ID, 2_300, later).await;
+    let none = (0, false);
+    assert_eq!(within.expect("counted"), none, "age alone is no reason");
     assert_eq!(shown(&store).await.pending, 2_300);
-    let beyond = store.give_up_beyond(100, later).await.expect("given up");
-    assert_eq!(beyond, [(ID, 2_200)]);
+    let node = async || {
+        let mut given_up = 0;
+        loop {
+            let beyond = store.give_up_beyond(ID, 100, later).await;
+            let (some, is_more) = beyond.expect("given up");
+            given_up += some;
+            if !is_more {
+                return given_up;
+            }
+        }
+    };
+    let (one, other) = tokio::join!(node(), node());
+    assert_eq!(one + other, 2_200, "the excess is given up once");
     assert_eq!(shown(&store).await.pending, 100);
     let newest = claim(&store, later).await;
     assert!(newest.position > 2_200, "the oldest are given up");
@@ -225,7 +310,9 @@ async fn what_is_left_at_a_disabled_webhook_is_given_up_and_counted_nowhere() {
     revive().await;
     let readings = store.webhook_readings().await.expect("read");
     assert_eq!((readings.pending, readings.oldest_pending), (0, None));
-    let given_up = store.give_up_all_disabled(NOW).await.expect("given up");
+    let disabled = store.webhook_ids(false).await.expect("read");
+    assert_eq!(disabled, [ID]);
+    let given_up = store.give_up_disabled(ID, NOW).await.expect("given up");
     assert_eq!(given_up, 1_500);
     revive().await;
     let on = WebhookChanges {
@@ -234,7 +321,9 @@ async fn what_is_left_at_a_disabled_webhook_is_given_up_and_counted_nowhere() {
     };
     change(&store, &on, NOW).await;
     assert_eq!(shown(&store).await.pending, 0);
-    let given_up = store.give_up_all_disabled(NOW).await.expect("none");
+    let disabled = store.webhook_ids(false).await.expect("read");
+    assert!(disabled.is_empty());
+    let given_up = store.give_up_disabled(ID, NOW).await.expect("none");
     assert_eq!(given_up, 0);
 }
 
