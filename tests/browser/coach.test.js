@@ -11,8 +11,8 @@ let browser, demo, tab, page;
 
 before(async () => {
   [browser, demo] = await Promise.all([launch(), startDemo()]);
-  // 412 and 422: what this coach does wrong on purpose.
-  tab = await visit(browser, demo, { refusals: [412, 422] });
+  // 412 and 422: what this coach does wrong on purpose. 503: what a test answers instead of the server.
+  tab = await visit(browser, demo, { refusals: [412, 422, 503] });
   page = tab.page;
 });
 after(async () => {
@@ -25,6 +25,7 @@ const openSettings = async (account) => {
   await card(page, account).getByRole("button", { name: "Settings" }).click();
   await settings().getByText("This is what your calendar shows").waitFor();
 };
+const refuse = (route) => route.fulfill({ status: 503, json: { detail: "Not now." } });
 const titles = async (account = GOOGLE) => (await demo.events("google", account)).map((event) => event.title);
 
 test("the first view is light", async () => {
@@ -110,6 +111,32 @@ test("appointments are searched by date", async () => {
   await page.locator(".rows > li", { hasText: "Ada Arriving" }).waitFor();
 });
 
+test("an appointment is listed even if nobody says how it stands", async () => {
+  const single = "**/api/calendar-integration/appointments/*";
+  const row = page.locator(".rows > li", { hasText: "Ada Arriving" });
+  await page.route(single, refuse);
+  await page.getByRole("button", { name: "From today" }).click();
+  await row.locator(".chip").first().waitFor({ state: "detached" });
+  assert.ok(await row.isVisible());
+  await page.unroute(single);
+  await page.getByRole("button", { name: "From today" }).click();
+  await row.locator(".chip", { hasText: "in step" }).nth(1).waitFor();
+});
+
+test("where a list holds no more, it points to the search by date", async () => {
+  const list = (url) => url.pathname.endsWith("/appointments");
+  const more = page.getByRole("button", { name: "Show more" });
+  const rest = page.getByText("The search by date shows the rest.");
+  await page.route(list, (route) => route.fulfill({ json: { appointments: [], next_cursor: "further" } }));
+  await page.getByRole("button", { name: "From today" }).click();
+  for (let shown = 10; shown < 200; shown += 10) await more.click();
+  await rest.waitFor();
+  assert.ok(await more.isHidden());
+  await page.unroute(list);
+  await page.getByRole("button", { name: "From today" }).click();
+  await rest.waitFor({ state: "hidden" });
+});
+
 test("settings show what they would do, and do it", async () => {
   await openSettings(GOOGLE);
   const title = settings().getByLabel("Title", { exact: true });
@@ -145,6 +172,25 @@ test("client details go in, and come out again", async () => {
     await settings().waitFor({ state: "detached" });
     await eventually(`guests: ${isOn}`, async () => (await attendees()).length > 0 === isOn);
   }
+});
+
+test("a preview that fails promises nothing", async () => {
+  const preview = "**/connections/*/preview";
+  const promise = settings().getByText(/^Saving rewrites/);
+  await openSettings(GOOGLE);
+  await settings().getByLabel("Include client details").setChecked(true);
+  await promise.waitFor();
+  await page.route(preview, refuse);
+  await settings().getByLabel("Add client as attendee").click();
+  await settings().getByText("No preview: Not now.").waitFor();
+  await settings().getByRole("button", { name: "Save", exact: true }).waitFor();
+  assert.equal(await promise.count(), 0);
+  await page.unroute(preview);
+  await settings().getByLabel("Add client as attendee").click();
+  await promise.waitFor();
+  await settings().getByLabel("Include client details").setChecked(false);
+  await settings().getByRole("button", { name: "Cancel" }).click();
+  await settings().waitFor({ state: "detached" });
 });
 
 test("events that have not ended move into another calendar", async () => {

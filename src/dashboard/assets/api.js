@@ -47,8 +47,10 @@ export async function send(method, path, { body, headers, signal, base = BASE } 
   }
 }
 
+const tooLate = () => AbortSignal.timeout(LONGEST_MS);
+
 async function call(method, path, options = {}) {
-  const late = AbortSignal.timeout(LONGEST_MS);
+  const late = tooLate();
   const signal = options.signal ? AbortSignal.any([options.signal, late]) : late;
   const answer = await send(method, path, { ...options, signal });
   const content = await answer.json().catch(() => null);
@@ -87,10 +89,16 @@ export const appointments = (coach, { from, to, limit, cursor }) =>
 
 // For operators.
 const top = { base: ROOT };
-export const readiness = async () => (await send("GET", "health/ready", top)).json();
+/** Not to be ready is an answer, too: 503, with its parts. */
+export const readiness = async () => {
+  const answer = await send("GET", "health/ready", { ...top, signal: tooLate() });
+  const ready = await answer.json().catch(() => null);
+  if (!ready?.parts) throw new Problem(answer.status, ready);
+  return ready;
+};
 export const actors = (filter) => call("GET", `health/actors?${query(filter)}`, top);
 export const metrics = async () => {
-  const answer = await send("GET", "metrics", top);
+  const answer = await send("GET", "metrics", { ...top, signal: tooLate() });
   if (!answer.ok) throw new Problem(answer.status, await answer.json().catch(() => null));
   return answer.text();
 };

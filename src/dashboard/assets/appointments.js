@@ -7,6 +7,8 @@ import { PROVIDERS, T } from "./texts.js";
 
 /** So many at once: each is asked for by itself to learn how it stands. */
 const AT_ONCE = 10;
+/** A list holds no more of them. */
+const MOST = 200;
 /** Changes come in bursts. */
 const SOON_MS = 1_000;
 
@@ -15,17 +17,19 @@ export function appointmentList(coach, connections) {
   let shown = AT_ONCE;
   let timer = 0;
   let isStopped = false;
-  let reading = null;
+  let reading = Promise.resolve();
+  let queued = null;
   const list = h("ul", { className: "rows" });
   const none = h("p", { className: "empty", hidden: true }, T.appointments.none);
   const count = h("p", { className: "soft", role: "status" });
   const from = h("input", { type: "date", id: "from", value: day(new Date()), on: { change: search } });
   const to = h("input", { type: "date", id: "to", on: { change: search } });
   const more = button(T.more, () => {
-    shown += AT_ONCE;
+    shown = Math.min(shown + AT_ONCE, MOST);
     busy(more, refresh, () => {});
   });
   more.hidden = true;
+  const rest = h("p", { className: "soft", hidden: true }, T.appointments.rest);
   const today = button(T.appointments.today, () => {
     from.value = day(new Date());
     to.value = "";
@@ -49,7 +53,7 @@ export function appointmentList(coach, connections) {
     count,
     none,
     list,
-    h("div", { className: "buttons" }, more),
+    h("div", { className: "buttons" }, more, rest),
   );
 
   function search() {
@@ -60,20 +64,27 @@ export function appointmentList(coach, connections) {
   function refresh() {
     clearTimeout(timer);
     timer = 0;
-    reading = (reading ?? Promise.resolve()).then(read).catch(() => {});
-    return reading;
+    // The one that waits for its turn sees whatever changed until then.
+    queued ??= reading.then(() => {
+      queued = null;
+      reading = read().catch(() => {});
+      return reading;
+    });
+    return queued;
   }
 
   async function read() {
     if (isStopped) return;
-    const asked = { from: instant(from.value, 0), to: instant(to.value, 1), limit: Math.min(shown, 200) };
+    const asked = { from: instant(from.value, 0), to: instant(to.value, 1), limit: shown };
     const page = await api.appointments(coach, asked);
-    const all = await Promise.all(page.appointments.map(({ id }) => api.appointment(id).catch(() => null)));
+    const all = await Promise.all(page.appointments.map(whole));
     const accounts = new Map(connections().map((one) => [one.id, one.account_email]));
-    const items = all.filter(Boolean).map((appointment) => ({ appointment, accounts, refresh }));
+    const items = all.map((appointment) => ({ appointment, accounts, refresh }));
     follow(list, rows, items, (item) => item.appointment.id, row);
     none.hidden = items.length > 0;
-    more.hidden = !page.next_cursor;
+    const isFull = asked.limit >= MOST;
+    more.hidden = !page.next_cursor || isFull;
+    rest.hidden = !page.next_cursor || !isFull;
     setText(count, items.length > 0 ? T.appointments.results(items.length, Boolean(page.next_cursor)) : "");
   }
 
@@ -88,6 +99,9 @@ export function appointmentList(coach, connections) {
     },
   };
 }
+
+/** With how it stands in each calendar; where that is not told, as the list has it. */
+const whole = (one) => api.appointment(one.id).catch(() => ({ ...one, connections: [] }));
 
 /** The first instant of the day in a date field, or of one `later`. */
 function instant(value, later) {

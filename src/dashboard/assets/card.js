@@ -9,6 +9,8 @@ import { standing } from "./standing.js";
 import { PROVIDERS, T } from "./texts.js";
 
 const LOOK_MS = 700;
+/** So long a screen reader has for what changed. */
+const TOLD_MS = 5_000;
 /** So many failures are shown by name. */
 const FAILURES_SHOWN = 3;
 
@@ -16,11 +18,14 @@ const FAILURES_SHOWN = 3;
 export function card(first, page) {
   let connection = first;
   let details = null;
+  let timer = 0;
   const failures = new Map();
   const parts = {
     name: h("h3"),
     account: h("p", { className: "account" }),
-    state: h("p", { className: "state", role: "status" }),
+    state: h("p", { className: "state" }),
+    // No paragraph: an empty one is not shown, and nobody listens to it.
+    told: h("div", { className: "unseen", role: "status" }),
     progress: h("progress", { hidden: true, aria: { label: T.card.progress } }),
     facts: h("p", { className: "soft" }),
     failures: h("ul", { className: "failures" }),
@@ -48,6 +53,7 @@ export function card(first, page) {
     { className: "card", data: { connection: first.id } },
     h("div", { className: "head" }, h("div", {}, parts.name, parts.account)),
     parts.state,
+    parts.told,
     parts.progress,
     parts.facts,
     parts.failures,
@@ -70,6 +76,7 @@ export function card(first, page) {
     connection = now;
     details = known ?? details;
     const { kind, text } = standing(now, details);
+    if (node.dataset.state && node.dataset.state !== kind) announce(text);
     node.dataset.state = kind;
     setText(parts.name, PROVIDERS[now.provider]?.name ?? now.provider);
     setText(parts.account, now.account_email);
@@ -90,6 +97,13 @@ export function card(first, page) {
       (job) => job.id,
       () => failure(now.id, say, page),
     );
+  }
+
+  /** Only when the kind of state changes: the sentence itself changes with every minute. */
+  function announce(text) {
+    clearTimeout(timer);
+    setText(parts.told, text);
+    timer = setTimeout(() => setText(parts.told, ""), TOLD_MS);
   }
   return {
     node,

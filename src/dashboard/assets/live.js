@@ -87,7 +87,12 @@ async function follow(coach, known, lastId, tell, signal) {
 
 function pause(ms, signal) {
   return new Promise((resume) => {
-    const timer = setTimeout(resume, ms);
-    signal.addEventListener("abort", () => (clearTimeout(timer), resume()), { once: true });
+    const end = () => {
+      clearTimeout(timer);
+      signal.removeEventListener("abort", end);
+      resume();
+    };
+    const timer = setTimeout(end, ms);
+    signal.addEventListener("abort", end);
   });
 }

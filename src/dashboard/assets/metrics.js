@@ -14,6 +14,7 @@ export const samples = [];
 /** Takes samples until the answered function is called. */
 export function gather(tell, refused) {
   let isOver = false;
+  let timer = 0;
   const take = async () => {
     try {
       const text = await api.metrics();
@@ -24,12 +25,13 @@ export function gather(tell, refused) {
     } catch (problem) {
       if (problem.status === 401 || problem.status === 403) refused(problem);
     }
+    // Not before the last one ended.
+    if (!isOver) timer = setTimeout(take, EVERY_MS);
   };
   take();
-  const timer = setInterval(take, EVERY_MS);
   return () => {
     isOver = true;
-    clearInterval(timer);
+    clearTimeout(timer);
   };
 }
 

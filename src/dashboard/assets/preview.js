@@ -8,17 +8,20 @@ import { T } from "./texts.js";
 /** While somebody types, nothing is asked. */
 const PAUSE_MS = 300;
 
-/** `tell.problem(errors)` hears what is wrong with fields, `tell.rewrites(count)` what saving rewrites. */
+/**
+ * `tell.problem(errors)` hears what is wrong with fields, `tell.rewrites(count)` what saving rewrites:
+ * null while that is not known.
+ */
 export function previewPane(connection, tell) {
   let timer = 0;
   let asking = new AbortController();
   const of = h("p", { className: "soft" });
   const modes = { details_off: event("details_off"), details_on: event("details_on") };
-  const why = h("p", { className: "notice warn", hidden: true });
-  const failed = h("p", { className: "notice bad", hidden: true });
+  const why = h("p", { className: "notice warn", role: "status", hidden: true });
+  const failed = h("p", { className: "notice bad", role: "status", hidden: true });
   const node = h(
     "section",
-    { className: "preview", aria: { labelledby: "preview-title", live: "polite" } },
+    { className: "preview", aria: { labelledby: "preview-title" } },
     h("h3", { id: "preview-title" }, T.preview.title),
     of,
     failed,
@@ -31,6 +34,7 @@ export function previewPane(connection, tell) {
     clearTimeout(timer);
     asking.abort();
     asking = new AbortController();
+    tell.rewrites(null);
     timer = setTimeout(() => ask(changes, asking.signal), PAUSE_MS);
   }
 
@@ -44,7 +48,7 @@ export function previewPane(connection, tell) {
     } catch (problem) {
       if (signal.aborted) return;
       tell.problem(problem.errors ?? []);
-      tell.rewrites(0);
+      tell.rewrites(null);
       failed.hidden = problem.errors?.length > 0;
       setText(failed, T.preview.unavailable(problem.message));
     }
@@ -52,6 +56,7 @@ export function previewPane(connection, tell) {
 
   function draw(shown) {
     failed.hidden = true;
+    setText(failed, "");
     why.hidden = !shown.not_written_because;
     setText(why, shown.not_written_because ?? "");
     const { starts_at: starts, ends_at: ends, time_zone: zone } = shown.details_off;

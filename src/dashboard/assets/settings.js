@@ -38,7 +38,8 @@ export async function openSettings(connection) {
   const group = (title, ...children) => h("fieldset", {}, h("legend", {}, title), ...children);
   const form = h(
     "form",
-    { noValidate: true, on: { submit, input: changed, change: changed } },
+    // No "change": it comes with the press on "Save", which would shrink away under the pointer.
+    { noValidate: true, on: { submit, input: changed } },
     group(T.settings.general, ...GENERAL.map((name) => toggle(name)), calendarPicker()),
     group(
       T.settings.privacy,
@@ -191,7 +192,8 @@ export async function openSettings(connection) {
   function showRewrites(count) {
     const hasChanges = Object.keys(changes()).length > 0;
     setText(save, count > 0 ? T.settings.saveRewriting(count) : T.settings.save);
-    setText(rewrites, !hasChanges ? "" : count > 0 ? T.settings.rewrites(count) : T.settings.rewritesNone);
+    const sentence = count > 0 ? T.settings.rewrites(count) : T.settings.rewritesNone;
+    setText(rewrites, hasChanges && count !== null ? sentence : "");
   }
 
   async function submit(event) {

@@ -192,6 +192,7 @@ export const T = {
     none: "There are no appointments in these days.",
     results: (count, hasMore) =>
       `${many(count, "appointment", "appointments")}${hasMore ? " and more" : ""} shown`,
+    rest: "The search by date shows the rest.",
     elsewhere: (time, zone) => `${time} in ${zone}`,
     noCalendar: "No calendar is connected.",
     retry: "Retry",
