@@ -17,7 +17,9 @@ unit_is_sound() {
     local directory unit
     directory=$(mktemp -d)
     unit=$directory/calendar-integration.service
-    cargo run --locked --quiet -- systemd-unit >"$unit"
+    # Compiled with the tests, and not once more without their features.
+    cargo test --locked --quiet --test it --no-run
+    target/debug/calendar-integration systemd-unit >"$unit"
     # Words that systemd does not know are warnings to it, which it answers with 0.
     if ! systemd-analyze verify --man=no "$unit" >"$directory/said" 2>&1 ||
         grep --fixed-strings calendar-integration.service "$directory/said"; then

@@ -1,4 +1,5 @@
-//! What settings would do, before they are saved. Nothing here changes anything.
+//! What settings would do, before they are saved. Nothing here changes anything, so that there is nothing to
+//! be carried out once: no `Idempotency-Key` is taken, and no answer kept, which would hold client details.
 
 use std::sync::Arc;
 
@@ -11,7 +12,6 @@ use super::access::Bearer;
 use super::body::JsonBody;
 use super::connections::{check_templates, visible, writable_calendar};
 use super::document::Tag;
-use super::idempotency::{IdempotencyKey, once};
 use super::problem::{Code, Refused, refusals};
 use super::view::{PreviewView, PreviewedEvent, SettingsBody};
 use super::{ApiState, BASE_PATH};
@@ -32,7 +32,7 @@ refusals! {
     ToPreview: [
         ConnectionNotFound, AppointmentNotFound, InvalidBody, PayloadTooLarge,
         UnsupportedMediaType, InvalidSettings, NeedsReauth, ConnectionBusy, ProviderUnavailable,
-        ProviderRateLimited, ProviderFailed, IdempotencyKeyInUse, IdempotencyKeyReused,
+        ProviderRateLimited, ProviderFailed,
     ];
 }
 
@@ -46,13 +46,7 @@ impl PreviewApi {
     #[oai(
         path = "/connections/:id/preview",
         method = "post",
-        transform = "once",
-        operation_id = "preview_settings",
-        request_header(
-            name = "Idempotency-Key",
-            ty = "IdempotencyKey",
-            description = "Sent again with the same key, it is carried out once."
-        )
+        operation_id = "preview_settings"
     )]
     async fn preview_settings(
         &self,

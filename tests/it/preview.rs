@@ -1,6 +1,7 @@
 //! What settings would do, seen before they are saved.
 
 use calendar_integration::domain::ProviderKind;
+use reqwest::Method;
 use serde_json::{Value, json};
 use uuid::Uuid;
 
@@ -120,4 +121,30 @@ async fn mistakes_are_named_as_when_saving_and_others_see_nothing() {
     assert_eq!(refused.problem(404), "appointment_not_found");
     let refused = daemon.coach(other).post(&path, Some(&json!({}))).await;
     assert_eq!(refused.problem(404), "connection_not_found");
+}
+
+/// What is previewed is kept nowhere, also not under a key.
+#[tokio::test]
+async fn what_was_erased_is_previewed_no_more() {
+    let daemon = TestDaemon::start().await;
+    let coach = Uuid::new_v4();
+    let id = daemon
+        .connect(ProviderKind::Google, coach, COACH_EMAIL)
+        .await;
+    let session = Session::tomorrow(coach, daemon.now());
+    daemon.service().report(&session).await;
+    let api = daemon.coach(coach);
+    let path = format!("connections/{id}/preview?appointment_id={}", session.id);
+    let ask = async || {
+        let key = [("idempotency-key", "the same")];
+        api.send_with(Method::POST, &path, &key, Some(&json!({})))
+            .await
+    };
+    ask().await.expect(200);
+    let erased = daemon
+        .service()
+        .delete(&format!("appointments/{}", session.id))
+        .await;
+    assert!(erased.status < 300, "{}", erased.text);
+    assert_eq!(ask().await.problem(404), "appointment_not_found");
 }

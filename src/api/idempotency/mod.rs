@@ -51,7 +51,7 @@ const COME_BACK_IN: Duration = Duration::from_secs(3_600);
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Repeated;
 
-/// `transform` of every POST operation.
+/// `transform` of every POST operation that does something; a preview does nothing.
 pub(super) fn once<E: Endpoint>(operation: E) -> Once<E> {
     Once(operation)
 }

@@ -3,8 +3,8 @@
 //! A kill `after` one side effect and a kill `before` the next leave the same behind, for only memory
 //! changes between them: the n-th is killed after it.
 
-use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, LazyLock};
 use std::time::Duration;
 
 use calendar_integration::failpoint::{Moment, Place, Step};
@@ -17,11 +17,15 @@ use super::client::patiently;
 use super::figures::{self, database};
 use super::scenario;
 use super::stage::{Plan, Stage};
+use crate::support::is_postgres;
 
-/// They mostly wait, for leases above all.
-const RUNS_AT_ONCE: usize = 8;
 /// Of all tests together: more would only keep each other from getting on.
-static PLACES: Semaphore = Semaphore::const_new(RUNS_AT_ONCE);
+static PLACES: LazyLock<Semaphore> = LazyLock::new(|| Semaphore::new(runs_at_once()));
+
+/// With PostgreSQL they mostly wait for leases to end.
+fn runs_at_once() -> usize {
+    if is_postgres() { 24 } else { 8 }
+}
 
 /// As it ships: whoever starts after a kill looks for work at once, and needs no poll.
 const SLOW: &str = "2m";
@@ -111,7 +115,7 @@ async fn killed_at_every_step_it_loses_and_doubles_nothing() {
         .flat_map(|step| Moment::ALL.map(|moment| Place::Of(step, moment)));
     let runs = stream::iter(places)
         .map(async |place| (place, run_named(Strike::Kill.at(place, 0), SLOW).await))
-        .buffer_unordered(RUNS_AT_ONCE)
+        .buffer_unordered(runs_at_once())
         .collect::<Vec<_>>();
     let runs = locally(runs).await;
     for (place, struck) in &runs {
@@ -126,7 +130,7 @@ async fn killed_at_every_step_it_loses_and_doubles_nothing() {
 /// Runs with the n-th failpoints for n = 0, 1, 2, … until there is no n-th to strike; how many struck.
 async fn every(nth: impl Fn(usize) -> String, poll_interval: &'static str) -> usize {
     let next = Arc::new(AtomicUsize::new(0));
-    let workers = (0..RUNS_AT_ONCE).map(async |_| {
+    let workers = (0..runs_at_once()).map(async |_| {
         let mut struck = 0;
         while run_named(nth(next.fetch_add(1, Ordering::Relaxed)), poll_interval).await {
             struck += 1;
