@@ -215,22 +215,27 @@ impl Hands {
         tally: Tally,
         now: Timestamp,
     ) -> Result<Option<Timestamp>, StoreError> {
-        let wait = tally.wait;
+        let (wait, reauth) = (tally.wait, tally.reauth);
         let settled = Settled {
             lease,
             settings_version,
             settlements,
             wait,
             breaker: self.breaker,
-            reauth: tally
-                .reauth
-                .map(|reason| (self.tokens.seen_version(), reason)),
+            reauth: reauth.map(|reason| (self.tokens.seen_version(), reason)),
             last_sync: tally.last_sync(),
             max_attempts: context.backoff.max_attempts,
             now,
         };
         let due = context.store.settle(settled).await?;
         context.changed([self.connection_id.into()]);
+        if let Some(reason) = reauth {
+            tracing::warn!(
+                connection.id = %self.connection_id,
+                reason = reason.as_str(),
+                "the coach has to sign in again; until then the work is kept"
+            );
+        }
         self.recover = false;
         self.wait = wait;
         if let (Some(provider), Some(wait)) = (self.provider, wait) {

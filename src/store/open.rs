@@ -1,6 +1,7 @@
 //! Opening a database: pools, pragmas, exclusivity, schema.
 
 use std::fs::{File, TryLockError};
+use std::os::unix::fs::OpenOptionsExt;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
@@ -122,6 +123,7 @@ impl Store {
     /// [`StoreError::Unavailable`] if the database cannot be reached.
     pub async fn open_beside(url: &SecretString) -> Result<Self, StoreError> {
         let (read, write) = if url.expose_secret().starts_with("sqlite:") {
+            make_private(url);
             // One writer: transactions queue in the pool instead of failing as busy.
             let write = Database::connect(sqlite(url, 1)).await?;
             let read = if is_in_memory(url) {
@@ -378,6 +380,18 @@ fn sqlite_file(url: &SecretString) -> Option<PathBuf> {
     let path = path.strip_prefix("//").unwrap_or(path);
     let path = path.split('?').next().unwrap_or(path);
     (!is_in_memory(url)).then(|| PathBuf::from(path))
+}
+
+/// A file that is yet to be made is for this user alone, for it will hold client details. SQLite gives what it
+/// keeps beside it the same permissions.
+fn make_private(url: &SecretString) {
+    let may_be_made = url.expose_secret().contains("mode=rwc");
+    if let Some(path) = sqlite_file(url).filter(|_| may_be_made) {
+        let mut options = File::options();
+        options.write(true).create_new(true).mode(0o600);
+        // One that is there stays as it is; why one cannot be made is SQLite's to say.
+        let _ = options.open(path);
+    }
 }
 
 fn lock_beside(mut path: PathBuf) -> Result<File, StoreError> {

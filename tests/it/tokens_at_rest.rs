@@ -1,5 +1,7 @@
 //! No token lies about in plain text, and keys are exchanged while the daemon serves.
 
+use std::os::unix::fs::PermissionsExt;
+
 use calendar_integration::domain::ProviderKind;
 use chrono::TimeDelta;
 use uuid::Uuid;
@@ -40,6 +42,10 @@ async fn tokens_are_sealed_wherever_they_are_kept() {
     if let TestDatabase::Sqlite(directory) = &daemon.database {
         for entry in std::fs::read_dir(directory.path()).expect("a directory") {
             let path = entry.expect("an entry").path();
+            if !path.to_string_lossy().ends_with(".lock") {
+                let mode = path.metadata().expect("there").permissions().mode();
+                assert_eq!(mode & 0o077, 0, "{} is for others to read", path.display());
+            }
             let content = std::fs::read(&path).expect("a file");
             for plain in PLAIN {
                 let found = content

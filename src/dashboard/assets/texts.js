@@ -246,7 +246,7 @@ export const T = {
     restarts: "restarts",
     worstLag: "furthest behind",
     seconds: (seconds) => `${seconds.toLocaleString([], { maximumFractionDigits: 1 })} s`,
-    blocked: (time) => `The provider’s limit, until ${time}`,
+    blocked: (time) => `Waits for a limit or an outage, until ${time}`,
     parts: {
       database: "Database",
       queue_poller: "Queue",

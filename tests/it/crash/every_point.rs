@@ -24,7 +24,7 @@ static PLACES: LazyLock<Semaphore> = LazyLock::new(|| Semaphore::new(runs_at_onc
 
 /// With PostgreSQL they mostly wait for leases to end.
 fn runs_at_once() -> usize {
-    if is_postgres() { 24 } else { 8 }
+    if is_postgres() { 16 } else { 8 }
 }
 
 /// As it ships: whoever starts after a kill looks for work at once, and needs no poll.
