@@ -9,7 +9,8 @@ let browser, demo, tab, page;
 
 before(async () => {
   [browser, demo] = await Promise.all([launch(), startDemo()]);
-  tab = await visit(browser, demo, { width: 1800 });
+  // "Sync now" may come while the last one is under way.
+  tab = await visit(browser, demo, { width: 1800, refusals: [409] });
   page = tab.page;
   await page.goto(demo.link("coach"));
   await connect(page, demo, "Google Calendar", GOOGLE);

@@ -10,7 +10,8 @@ let browser, demo, tab, page;
 
 before(async () => {
   [browser, demo] = await Promise.all([launch(), startDemo()]);
-  tab = await visit(browser, demo, {});
+  // What is disconnected may be asked for once more.
+  tab = await visit(browser, demo, { refusals: [404] });
   page = tab.page;
 });
 after(async () => {
