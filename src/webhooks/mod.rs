@@ -16,6 +16,7 @@
 //! ```
 
 mod address;
+mod attempt;
 mod deliverer;
 mod registrations;
 mod rotation;
