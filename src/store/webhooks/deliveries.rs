@@ -1,13 +1,13 @@
 //! Deliveries as operators see them, their replay, and their end.
 
 use sea_orm::{
-    ColumnTrait, Condition, ConnectionTrait, DbErr, EntityTrait, ExprTrait, FromQueryResult,
-    QueryFilter, QueryOrder, QuerySelect, TryGetable,
+    ColumnTrait, Condition, ConnectionTrait, EntityTrait, ExprTrait, FromQueryResult, QueryFilter,
+    QueryOrder, QuerySelect,
 };
 use serde_json::json;
 use uuid::Uuid;
 
-use super::{AT_ONCE, MOST_COUNTED, entry, locked};
+use super::{AT_ONCE, MOST_COUNTED, entry, locked, positions};
 use crate::domain::{
     AuditAction, DeliveryId, DeliveryStatus, DisabledReason, Origin, Timestamp, WebhookId,
 };
@@ -189,13 +189,8 @@ impl Store {
                 .text(" ORDER BY position LIMIT ")
                 .value(AT_ONCE)
                 .text(") RETURNING position");
-            let revived = tx.query_all_raw(sql.build()).await?;
-            for row in &revived {
-                let position = i64::try_get(row, "", "position").map_err(DbErr::from)?;
-                if position > last {
-                    last = position;
-                }
-            }
+            let revived = positions(&tx, sql).await?;
+            last = revived.iter().copied().max().unwrap_or(last);
             let some = u64::try_from(revived.len()).unwrap_or(u64::MAX);
             if queued == 0 {
                 let details = json!({ "since": since });

@@ -1,22 +1,26 @@
 //! Webhooks and what is told to them.
 //!
 //! [`mod@tell`] writes what happened in the transaction in which it happens, once for each webhook that
-//! wants it; nothing is written where nobody does. [`mod@claim`] takes what is due, for a while, and records
-//! what became of it: the call itself happens outside any transaction. [`mod@give_up`] lets go what will
-//! not be told. [`mod@deliveries`] is what operators see of it, and the replay. Here are the webhooks themselves. A secret is text that nobody can read;
-//! sealing and opening belong to `security`.
+//! wants it; nothing is written where nobody does. [`mod@claim`] takes what is due, for a while, and
+//! [`mod@settle`] records what became of it: the call itself happens outside any transaction.
+//! [`mod@give_up`] lets go what will not be told. [`mod@deliveries`] is what operators see of it, and the
+//! replay. Here are the webhooks themselves. A secret is text that nobody can read; sealing and opening
+//! belong to `security`.
 //!
 //! The webhook's row is locked before its deliveries, by everyone.
 
 mod claim;
 mod deliveries;
 mod give_up;
+mod settle;
 mod tell;
 #[cfg(test)]
 mod tests;
 
 use sea_orm::{ActiveModelTrait, ActiveValue::Set, EntityTrait, FromQueryResult, QueryOrder};
-use sea_orm::{ConnectionTrait, DatabaseTransaction, PaginatorTrait, QuerySelect};
+use sea_orm::{
+    ConnectionTrait, DatabaseTransaction, DbErr, PaginatorTrait, QuerySelect, TryGetable,
+};
 use serde_json::json;
 
 use super::audit::{Entry, record};
@@ -29,11 +33,9 @@ use crate::failpoint::Step;
 
 #[cfg(test)]
 pub(super) use claim::due;
-pub use claim::{
-    ClaimedDeliveries, DeliveryEnd, DueDelivery, EndedDelivery, SettledDelivery, Standing,
-    WebhookTarget,
-};
+pub use claim::{ClaimedDeliveries, DueDelivery, WebhookTarget};
 pub use deliveries::{Delivery, DeliveryFilter, DeliveryPage, ReplayRefusal, WebhookReadings};
+pub use settle::{DeliveryEnd, EndedDelivery, SettledDelivery, Standing};
 pub(super) use tell::{News, data_of_connection, tell};
 
 /// Each costs a row for every event.
@@ -441,6 +443,13 @@ fn some_pending(sql: Sql, id: WebhookId) -> Sql {
          WHERE status = 'pending' AND webhook_id = ",
     )
     .value(id)
+}
+
+/// What a statement answers that ends with `RETURNING position`.
+async fn positions(db: &impl ConnectionTrait, sql: Sql) -> Result<Vec<i64>, StoreError> {
+    let rows = db.query_all_raw(sql.build()).await?;
+    let positions = rows.iter().map(|row| i64::try_get(row, "", "position"));
+    Ok(positions.collect::<Result<_, _>>().map_err(DbErr::from)?)
 }
 
 fn entry(
