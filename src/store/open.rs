@@ -30,13 +30,14 @@ const ACQUIRE_TIMEOUT: Duration = Duration::from_secs(5);
 /// connection.
 ///
 /// How long a statement may wait for a lock, and a transaction for its next statement: one whose client
-/// is gone must neither queue for locks nor keep them. And to find rows by index and one by one. Nearly
+/// is gone must neither queue for locks nor keep them. The first is the longer one: who waits for a lock
+/// that a paused process holds outlasts its transaction, and gets it. And to find rows by index and one by one. Nearly
 /// all that a daemon asks for is a few rows by key, of tables that grow by 100,000 rows in seconds, while
 /// plans rest on statistics that are a minute old, or were made when a table had ten rows and reading
 /// it whole was right. What counts a whole backlog pays for that with some tenths of a second. An
 /// `ORDER BY` needs an index that has its order beside the key: without one, a table is walked in the
 /// order of another.
-const SESSION: &str = "SET lock_timeout = '4s'; SET idle_in_transaction_session_timeout = '5s'; \
+const SESSION: &str = "SET lock_timeout = '5s'; SET idle_in_transaction_session_timeout = '4s'; \
      SET enable_seqscan = off; SET enable_hashjoin = off; SET enable_mergejoin = off; \
      SET enable_sort = off; SET jit = off";
 /// But a migration takes as long as it takes, and so does the turn before.

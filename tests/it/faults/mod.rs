@@ -46,6 +46,7 @@
 //! | 12 delete overtakes create | `races::a_cancellation_that_overtakes_leaves_no_event`, `races::an_erasure_that_meets_a_create_on_its_way_leaves_no_event` |
 //! | 12 thousand edits | `races::a_thousand_edits_of_one_appointment_end_in_its_last_state_with_few_calls` |
 //! | 13 paused beyond its lease | `nodes_on_postgres::what_a_paused_node_writes_after_its_lease_is_refused` |
+//! | 13 paused in a transaction | `nodes_on_postgres::a_node_paused_while_all_others_wait_for_it_keeps_none_from_starting` |
 //! | 13 cut from the database, from a provider | `nodes_on_postgres::a_node_without_its_database_stops_acting_and_another_takes_over`, `nodes_on_postgres::a_node_without_its_provider_holds_up_no_other_and_catches_up` |
 //! | 13 two nodes wanting one connection, takeover | `two_nodes` |
 //! | 14 poison appointment | `poison::an_appointment_that_is_always_refused_fails_alone_and_says_why`, `poison::an_appointment_that_is_always_in_trouble_delays_and_repeats_no_other` |

@@ -9,7 +9,8 @@ use uuid::Uuid;
 
 use super::platform::{Platform, becomes_ready};
 use crate::support::{
-    COACH_EMAIL, Proxy, RealDaemon, Session, Setup, TestDaemon, TestDatabase, needs_postgres, until,
+    COACH_EMAIL, Proxy, RealDaemon, Session, Setup, TestDaemon, TestDatabase, eventually,
+    needs_postgres, until,
 };
 
 /// Created, and then no end of the answer for some seconds.
@@ -66,6 +67,27 @@ async fn what_a_paused_node_writes_after_its_lease_is_refused() {
     platform.report(&paused.service(&daemon), &session).await;
     platform.agrees_with(&daemon).await;
     paused.stop().await;
+}
+
+#[tokio::test]
+async fn a_node_paused_while_all_others_wait_for_it_keeps_none_from_starting() {
+    needs_postgres();
+    let mut daemon = TestDaemon::start().await;
+    daemon.stop().await;
+    // In the transaction in which it says that it is alive, which nodes do one after the other.
+    let stops = [("FAILPOINTS", "census.before=1*off->pause")];
+    let _paused = RealDaemon::start(&daemon, &stops, "").await;
+    let transactions = "SELECT pid::text FROM pg_stat_activity WHERE datname = current_database() \
+         AND state = 'idle in transaction' AND state_change < clock_timestamp() - interval '0.1 s'";
+    eventually("it is paused", async || {
+        let paused = daemon.database.texts(transactions, 0).await;
+        (!paused.is_empty()).then_some(())
+    })
+    .await;
+    daemon.start_again().await;
+    let mut platform = Platform::with_calendars(&daemon).await;
+    platform.report_new(&daemon).await;
+    platform.agrees_with(&daemon).await;
 }
 
 /// What is recorded of each event.
