@@ -61,7 +61,7 @@ pub(super) struct ByDirection {
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
 pub(super) struct ByRoute {
     pub(super) method: &'static str,
-    /// The template, such as `/health/ready` or `/queue/:param0/retry`; never the path asked for.
+    /// The template, such as `/health/ready` or `/queue/{id}/retry`; never the path asked for.
     pub(super) route: String,
 }
 

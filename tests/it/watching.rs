@@ -122,11 +122,11 @@ async fn promtool_finds_nothing_to_say_about_the_metrics_of_a_busy_daemon() {
         (r#"calendar_ready_part{part="database"}"#, 1.0),
         (r#"calendar_workers{state="idle"}"#, 1.0),
         (
-            r#"calendar_http_requests_total{method="PUT",route="/api/calendar-integration/appointments/:param0",status="2xx"}"#,
+            r#"calendar_http_requests_total{method="PUT",route="/api/calendar-integration/appointments/{id}",status="2xx"}"#,
             2.0,
         ),
         (
-            r#"calendar_http_request_duration_seconds_count{method="PUT",route="/api/calendar-integration/appointments/:param0"}"#,
+            r#"calendar_http_request_duration_seconds_count{method="PUT",route="/api/calendar-integration/appointments/{id}"}"#,
             2.0,
         ),
     ] {

@@ -5,11 +5,11 @@
 //! query string and no body is logged:
 //! they hold codes, states and client details.
 
-mod allow;
 mod cors;
 mod headers;
 mod limits;
 mod request_id;
+mod routes;
 
 use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
@@ -22,11 +22,11 @@ use poem::{Endpoint, IntoResponse, PathPattern, Request, Response};
 use poem_openapi::OperationId;
 use tracing::Instrument;
 
-use self::allow::allowed_at;
 use self::cors::Cors;
 pub(super) use self::limits::Address;
 pub use self::limits::RequestLimits;
 pub(super) use self::request_id::RequestId;
+use self::routes::{allowed_at, template};
 use super::idempotency::Repeated;
 use super::problem::{Code, Problem, problem_of};
 use super::{ApiState, BASE_PATH};
@@ -85,8 +85,7 @@ impl<E: Endpoint> Endpoint for Edge<E> {
             .headers_mut()
             .insert(request_id::HEADER, id.header_value());
         let latency = self.state.clock.monotonic().saturating_sub(began);
-        let route = response.data::<PathPattern>().map(|pattern| &*pattern.0);
-        let route = route.unwrap_or("none");
+        let route = response.data::<PathPattern>().map_or("none", template);
         log(&method, route, &response, &id, &cause, latency);
         let status = response.status().as_u16();
         if traced.is_collected() {
