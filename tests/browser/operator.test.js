@@ -119,6 +119,9 @@ test("figures are drawn, and are there as tables", async () => {
   await depth.getByText("As a table").click();
   await depth.getByRole("row").nth(1).waitFor();
   assert.match(await depth.locator("path").first().getAttribute("d"), /^M/);
+  const parked = page.locator("figure", { hasText: "Connections that do not sync" });
+  await parked.getByText("As a table").click();
+  await parked.getByRole("columnheader", { name: "wait for their coach to sign in" }).waitFor();
   await tab.isAccessible("figures");
   await tab.shot("25-figures");
 });

@@ -8,6 +8,14 @@ import { T } from "./texts.js";
 const LARGEST = (one, other) => Math.max(one, other);
 const CHARTS = [
   {
+    title: T.operator.charts.parked,
+    unit: T.operator.units.connections,
+    lines: ["needs_reauth", "quarantined"].map((status) => ({
+      name: T.operator.connectionStates[status],
+      of: level("calendar_connections", { status }),
+    })),
+  },
+  {
     title: T.operator.charts.depth,
     unit: T.operator.units.jobs,
     lines: ["pending", "processing", "failed"].map((status) => ({

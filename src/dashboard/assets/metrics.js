@@ -55,6 +55,7 @@ function reader(text) {
 }
 
 const CHARTED = new Set([
+  "calendar_connections",
   "calendar_queue_jobs",
   "calendar_queue_oldest_due_age_seconds",
   "calendar_job_start_latency_seconds_sum",

@@ -303,8 +303,10 @@ export const T = {
       lastSync: "Last change",
       counts: "Work",
     },
-    units: { jobs: "jobs", seconds: "s", ms: "ms", perMinute: "per minute" },
+    connectionStates: { needs_reauth: "wait for their coach to sign in", quarantined: "set aside" },
+    units: { connections: "connections", jobs: "jobs", seconds: "s", ms: "ms", perMinute: "per minute" },
     charts: {
+      parked: "Connections that do not sync",
       depth: "Queue depth",
       age: "Oldest due work",
       oldest: "oldest",
