@@ -7,8 +7,9 @@
 //!   connection with 100,000 due rows. Once with Google's own quotas, once with quotas lifted, so that
 //!   the flood is worked off as fast as it goes.
 //! - **blocked**: the same, and how long it takes until one change of every quiet connection has arrived
-//!   when all are sent at once, on two daemons in turns, one of which has 100,000 due rows of
-//!   connections that are rate limited or wait for their coach.
+//!   when all are sent at once, on three daemons in turns, one of which has 100,000 due rows of
+//!   connections that are rate limited or wait for their coach. The ratio of the two that do not is the
+//!   error of the measurement.
 //!
 //! The first argument that is a number replaces the 100,000, the second the 1,000; `flood` or `blocked`
 //! runs only that part.
@@ -26,9 +27,10 @@ use calendar_integration::simulator::{FaultEffect, FaultRule, Window};
 use chrono::TimeDelta;
 use futures::{StreamExt, stream};
 use serde_json::json;
+use tokio::task::JoinSet;
 use uuid::Uuid;
 
-use support::{Session, Setup, TestDaemon, eventually};
+use support::{Api, Session, Setup, TestDaemon, eventually};
 
 const GOOGLE: ProviderKind = ProviderKind::Google;
 /// Changes per measured phase: enough for a p99 that stands on twenty of them.
@@ -42,7 +44,7 @@ const BATCH: usize = 1_000;
 const PROVIDER: Duration = Duration::from_millis(30);
 /// Connections the blocked rows belong to, of each kind.
 const BLOCKED_CONNECTIONS: usize = 50;
-/// In turns, so that a slow moment of the machine meets both.
+/// In turns, so that a slow moment of the machine meets all.
 const TURNS: usize = 10;
 /// Changes before a measurement, so that what was just loaded is on the disk.
 const WARM_UP: usize = 500;
@@ -97,35 +99,86 @@ async fn flood(quotas: Quotas, rows: usize, quiet: usize) {
 }
 
 async fn blocked(rows: usize, quiet: usize) {
-    let (free, burdened) = (start(Quotas::Lifted).await, start(Quotas::Lifted).await);
-    let of_free = connect_many(&free, quiet, "quiet").await;
-    let of_burdened = connect_many(&burdened, quiet, "quiet").await;
-    burden(&burdened, rows).await;
-    measure(&burdened, &of_burdened, WARM_UP).await;
-    measure(&free, &of_free, WARM_UP).await;
-
-    let (mut without, mut beside) = (Vec::new(), Vec::new());
-    for _ in 0..TURNS {
-        without.extend(measure(&free, &of_free, CHANGES / TURNS).await);
-        beside.extend(measure(&burdened, &of_burdened, CHANGES / TURNS).await);
-    }
+    let others = [
+        Others::connect("without", quiet).await,
+        Others::connect("without, again", quiet).await,
+        Others::connect("beside them", quiet).await,
+    ];
+    burden(&others[2].daemon, rows).await;
     println!("blocked: {rows} due rows of blocked connections beside {quiet} quiet ones");
-    println!("  now and then, without        {}", spread(&without));
-    println!("  now and then, beside them    {}", spread(&beside));
-    println!("  ratio p99    {:.3}", ratio(&beside, &without, 99));
-    println!("  ratio median {:.3}", ratio(&beside, &without, 50));
-
-    let (mut without, mut beside) = (Vec::new(), Vec::new());
-    for _ in 0..TURNS {
-        without.push(burst(&free, &of_free).await);
-        beside.push(burst(&burdened, &of_burdened).await);
+    in_turns(&others, WARM_UP).await;
+    compare("now and then", &others, &in_turns(&others, CHANGES).await);
+    let mut bursts = [const { Vec::new() }; 3];
+    for turn in 0..TURNS {
+        // Each is as often the first one as the others are.
+        for place in 0..others.len() {
+            let of = (turn + place) % others.len();
+            bursts[of].push(burst(&others[of].daemon, &others[of].coaches).await);
+        }
     }
-    let waiting = count(&burdened, "calendar_sync_queue WHERE status = 'pending'").await;
+    compare("each at once", &others, &bursts);
+    let waiting = count(
+        &others[2].daemon,
+        "calendar_sync_queue WHERE status = 'pending'",
+    );
+    println!(
+        "  rows still waiting when the measurement ended: {}",
+        waiting.await
+    );
+}
 
-    println!("  each at once, without        {}", spread(&without));
-    println!("  each at once, beside them    {}", spread(&beside));
-    println!("  ratio median {:.3}", ratio(&beside, &without, 50));
-    println!("  rows still waiting when the measurement ended: {waiting}");
+/// A daemon and its quiet connections.
+struct Others {
+    name: &'static str,
+    daemon: TestDaemon,
+    coaches: Vec<Uuid>,
+}
+
+impl Others {
+    async fn connect(name: &'static str, quiet: usize) -> Self {
+        let daemon = start(Quotas::Lifted).await;
+        let coaches = connect_many(&daemon, quiet, "quiet").await;
+        Self {
+            name,
+            daemon,
+            coaches,
+        }
+    }
+}
+
+/// A change here, a change there: whatever the machine does meanwhile meets all alike.
+async fn in_turns(others: &[Others; 3], changes: usize) -> [Vec<Duration>; 3] {
+    let mut senders = others
+        .each_ref()
+        .map(|of| Changes::of(&of.daemon, &of.coaches));
+    let mut pace = tokio::time::interval(PACE);
+    for turn in 0..changes {
+        for place in 0..senders.len() {
+            pace.tick().await;
+            senders[(turn + place) % others.len()].send_one();
+        }
+    }
+    let mut waits = [const { Vec::new() }; 3];
+    for (sender, waits) in senders.into_iter().zip(&mut waits) {
+        *waits = sender.waits().await;
+    }
+    waits
+}
+
+/// Against the first; that of the second, which has no more to carry than the first, is the error of the
+/// measurement.
+fn compare(what: &str, others: &[Others; 3], waits: &[Vec<Duration>; 3]) {
+    for (of, its) in others.iter().zip(waits) {
+        println!("  {what}, {:<16} {}", of.name, spread(its));
+    }
+    for (of, its) in others.iter().zip(waits).skip(1) {
+        let ratios = [50, 90, 99].map(|percent| ratio(its, &waits[0], percent));
+        let [median, p90, p99] = ratios;
+        println!(
+            "  ratio, {:<16} median {median:.3}, p90 {p90:.3}, p99 {p99:.3}",
+            of.name
+        );
+    }
 }
 
 /// How long until one change of every coach has arrived, all of them sent at once.
@@ -238,28 +291,57 @@ async fn report(daemon: &TestDaemon, sessions: &[Session]) {
 
 /// How long after sending each change the provider received it.
 async fn measure(daemon: &TestDaemon, coaches: &[Uuid], changes: usize) -> Vec<Duration> {
-    let service = daemon.service();
-    let mut sent = Vec::with_capacity(changes);
-    let mut answers = tokio::task::JoinSet::new();
+    let mut sender = Changes::of(daemon, coaches);
     let mut pace = tokio::time::interval(PACE);
-    for number in 0..changes {
+    for _ in 0..changes {
         pace.tick().await;
-        let session = Session::tomorrow(coaches[number % coaches.len()], daemon.now());
-        sent.push((
-            session.id.to_string(),
-            daemon.surroundings.clock.monotonic(),
-        ));
-        let service = service.clone();
-        answers.spawn(async move { service.report(&session).await });
+        sender.send_one();
     }
-    while let Some(answer) = answers.join_next().await {
-        answer.expect("the change is taken");
+    sender.waits().await
+}
+
+/// Changes on their way to a provider, of one coach after the other.
+struct Changes<'a> {
+    daemon: &'a TestDaemon,
+    coaches: &'a [Uuid],
+    service: Api,
+    sent: Vec<(String, Duration)>,
+    answers: JoinSet<()>,
+}
+
+impl<'a> Changes<'a> {
+    fn of(daemon: &'a TestDaemon, coaches: &'a [Uuid]) -> Self {
+        Self {
+            daemon,
+            coaches,
+            service: daemon.service(),
+            sent: Vec::new(),
+            answers: JoinSet::new(),
+        }
     }
-    let mut waits = Vec::with_capacity(changes);
-    for (id, sent) in sent {
-        waits.push(receipt(daemon, &id).await.saturating_sub(sent));
+
+    fn send_one(&mut self) {
+        let coach = self.coaches[self.sent.len() % self.coaches.len()];
+        let session = Session::tomorrow(coach, self.daemon.now());
+        let now = self.daemon.surroundings.clock.monotonic();
+        self.sent.push((session.id.to_string(), now));
+        let service = self.service.clone();
+        self.answers.spawn(async move {
+            service.report(&session).await;
+        });
     }
-    waits
+
+    /// How long after sending each the provider received it.
+    async fn waits(mut self) -> Vec<Duration> {
+        while let Some(answer) = self.answers.join_next().await {
+            answer.expect("the change is taken");
+        }
+        let mut waits = Vec::with_capacity(self.sent.len());
+        for (id, sent) in self.sent {
+            waits.push(receipt(self.daemon, &id).await.saturating_sub(sent));
+        }
+        waits
+    }
 }
 
 /// When the provider received the first call about this appointment. It carries its own time, so
