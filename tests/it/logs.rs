@@ -6,7 +6,7 @@ use reqwest::Method;
 use serde_json::Value;
 use uuid::Uuid;
 
-use crate::support::{COACH_EMAIL, RealDaemon, Session, TestDaemon, eventually};
+use crate::support::{COACH_EMAIL, RealDaemon, Session, TestDaemon, eventually, is_postgres};
 
 fn lines<'a>(log: &'a [Value], message: &str) -> Vec<&'a Value> {
     log.iter()
@@ -25,7 +25,13 @@ async fn an_idle_daemon_says_nothing_however_often_it_polls_and_is_probed() {
     let quick = [("SYNC_POLL_INTERVAL", "100ms")];
     let process = RealDaemon::start(&daemon, &quick, "").await;
     let service = process.service(&daemon);
-    let serving = process.log().len();
+    let serving = eventually("it has begun", async || {
+        let log = process.log();
+        // Of several nodes, after it serves.
+        let listens = || !lines(&log, "listening to other nodes").is_empty();
+        (!is_postgres() || listens()).then_some(log.len())
+    })
+    .await;
     let admin = process.admin(&daemon);
 
     let mut seen = Vec::new();
