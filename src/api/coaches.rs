@@ -39,7 +39,8 @@ impl CoachesApi {
     /// Forget a coach.
     ///
     /// Ends every connection, then forgets connections, appointments, mappings and jobs. Events stay
-    /// in the calendars.
+    /// in the calendars; but an event of an appointment that the coach took over from another, and that
+    /// is still in the other's calendar, is removed there as soon as that is possible.
     #[oai(
         path = "/coaches/:coach_id",
         method = "delete",
@@ -52,7 +53,7 @@ impl CoachesApi {
         coach_id: Path<CoachId>,
     ) -> Result<ForgetAnswer, Refused<ToForget>> {
         bearer.is_platform()?;
-        let connections = state.store.all_connections_of(coach_id.0).await?;
+        let mut connections = state.store.all_connections_of(coach_id.0).await?;
         let origin = bearer.origin();
         let mut disconnected = 0;
         for id in &connections {
@@ -61,7 +62,11 @@ impl CoachesApi {
             }
         }
         let now = state.clock.now();
-        state.store.forget_coach(coach_id.0, &origin, now).await?;
+        let others = state
+            .store
+            .forget_coach(coach_id.0, state.max_attempts, &origin, now)
+            .await?;
+        connections.extend(others);
         tracing::info!(coach.id = %coach_id.0, caller = %bearer.caller(), "coach forgotten");
         state.waker.wake(&connections);
         Ok(ForgetAnswer::Forgotten(Json(ForgottenCoach {

@@ -9,11 +9,11 @@ use sea_orm::{
 };
 
 use super::audit::{Entry, record};
-use super::enqueue::{Order, Pairs, concerned, enqueue, lock_leases, wake};
+use super::enqueue::{Order, Pairs, queue};
 use super::entity::{appointment, connection, job, mapping};
 use super::open::commit;
 use super::patience::in_time;
-use super::sql::{Sql, lock_coaches};
+use super::sql::lock_coaches;
 use super::{Job, Store, StoreError, erased};
 use crate::domain::{
     Appointment, AppointmentId, AuditAction, Cause, CoachId, Connection, ConnectionId,
@@ -137,13 +137,8 @@ impl Store {
         if found.get(&id).is_none_or(|appointment| appointment.erased) {
             return Ok(None);
         }
-        Sql::on(&tx)
-            .text("UPDATE appointments SET erased_at = ")
-            .value(now)
-            .text(
-                ", client_name = '', client_email = '', notes = NULL, location = NULL, \
-                 meeting_url = NULL WHERE id = ",
-            )
+        erased::empty(&tx, now)
+            .text("id = ")
             .value(id)
             .execute(&tx)
             .await?;
@@ -308,11 +303,7 @@ async fn queue_changed(
     if changed.is_empty() {
         return Ok((0, Vec::new()));
     }
-    let connections = concerned(db, changed).await?;
-    lock_leases(db, &connections).await?;
-    let queued = enqueue(db, Pairs::Appointments(changed), order).await?;
-    wake(db, &connections, order.now).await?;
-    Ok((queued, connections))
+    queue(db, Pairs::Appointments(changed), order).await
 }
 
 async fn load(

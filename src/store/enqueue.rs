@@ -12,8 +12,8 @@ use super::open::commit;
 use super::sql::Sql;
 use super::{Store, StoreError, ended};
 use crate::domain::{
-    AppointmentId, AuditAction, Cause, ConnectionId, ConnectionStatus, Flags, Origin, Priority,
-    SyncId, Timestamp,
+    AppointmentId, AuditAction, Cause, CoachId, ConnectionId, ConnectionStatus, Flags, Origin,
+    Priority, SyncId, Timestamp,
 };
 use crate::failpoint::Step;
 
@@ -22,6 +22,8 @@ use crate::failpoint::Step;
 pub(super) enum Pairs<'a> {
     /// These appointments: in every calendar of their coach, and wherever an event of theirs is.
     Appointments(&'a [AppointmentId]),
+    /// What a coach who leaves has left in the calendars of others.
+    LeftBehind(CoachId),
     /// One connection: what is to come, what is in the calendar, and what failed.
     FullSync(ConnectionId),
     /// One connection: events that may show client details.
@@ -203,6 +205,20 @@ pub(super) async fn full_sync(
     Ok(QueuedSync { sync_id, queued })
 }
 
+/// Locks the leases of the connections these pairs concern, queues, and makes them due; answers how
+/// many rows are pending because of it, and the connections.
+pub(super) async fn queue(
+    db: &impl ConnectionTrait,
+    pairs: Pairs<'_>,
+    order: Order<'_>,
+) -> Result<(u64, Vec<ConnectionId>), StoreError> {
+    let connections = concerned(db, pairs).await?;
+    lock_leases(db, &connections).await?;
+    let queued = enqueue(db, pairs, order).await?;
+    wake(db, &connections, order.now).await?;
+    Ok((queued, connections))
+}
+
 /// Queues the pairs; answers how many rows are pending because of it. The caller has locked the
 /// leases of the connections concerned, and wakes them afterwards.
 pub(super) async fn enqueue(
@@ -294,6 +310,14 @@ impl Pairs<'_> {
                 .plain_column("status")
                 .text(" IN ('pending', 'processing', 'failed') AND appointment_id IN ")
                 .list(ids.iter().copied()),
+            Pairs::LeftBehind(coach_id) => sql
+                .text(
+                    "SELECT m.connection_id, m.appointment_id FROM appointments erased \
+                     JOIN calendar_event_mappings m ON m.appointment_id = erased.id \
+                     AND m.state <> 'absent' \
+                     WHERE erased.erased_at IS NOT NULL AND erased.coach_id = ",
+                )
+                .value(coach_id),
             Pairs::FullSync(id) => sql
                 .text(
                     "SELECT c.id AS connection_id, a.id AS appointment_id \
@@ -372,13 +396,13 @@ pub(super) async fn lock_leases(
     Ok(())
 }
 
-/// Connections whose calendars these appointments concern: their coach's, and where events are.
-pub(super) async fn concerned(
+/// Connections whose calendars these pairs concern.
+async fn concerned(
     db: &impl ConnectionTrait,
-    appointments: &[AppointmentId],
+    pairs: Pairs<'_>,
 ) -> Result<Vec<ConnectionId>, StoreError> {
     let sql = Sql::on(db).text("SELECT DISTINCT pairs.connection_id FROM (");
-    let sql = Pairs::Appointments(appointments)
+    let sql = pairs
         .select(sql, Timestamp::UNIX_EPOCH)
         .text(
             ") pairs JOIN coach_calendar_connections c ON c.id = pairs.connection_id \

@@ -1,11 +1,11 @@
-//! Forgetting erased appointments once no calendar we can reach holds them any more.
+//! Erasing appointments: emptied at once, forgotten once no calendar we can reach holds them any more.
 
 use sea_orm::ConnectionTrait;
 
 use super::open::commit;
 use super::sql::Sql;
 use super::{Store, StoreError};
-use crate::domain::AppointmentId;
+use crate::domain::{AppointmentId, Timestamp};
 use crate::failpoint::Step;
 
 impl Store {
@@ -17,6 +17,23 @@ impl Store {
         commit(tx, Step::ForgetErased).await?;
         Ok(forgotten)
     }
+}
+
+/// Where a calendar we can reach may hold an event: of the mappings `m` that the text goes on about.
+pub(super) const HELD: &str = "SELECT 1 FROM calendar_event_mappings m \
+    JOIN coach_calendar_connections c ON c.id = m.connection_id \
+    WHERE m.appointment_id = appointments.id AND m.state <> 'absent' \
+    AND c.status <> 'disconnected'";
+
+/// Marks appointments as erased and empties what is known of their clients; the caller adds which.
+pub(super) fn empty(db: &impl ConnectionTrait, now: Timestamp) -> Sql {
+    Sql::on(db)
+        .text("UPDATE appointments SET erased_at = ")
+        .value(now)
+        .text(
+            ", client_name = '', client_email = '', notes = NULL, location = NULL, \
+             meeting_url = NULL WHERE ",
+        )
 }
 
 /// Forgets those of these appointments, or of all, that are erased and nowhere any more.
@@ -43,12 +60,10 @@ pub(super) async fn forget(
         .execute(db)
         .await?;
     erased(Sql::on(db).text("DELETE FROM appointments WHERE "))
+        .text(" AND NOT EXISTS (")
+        .text(HELD)
         .text(
-            " AND NOT EXISTS (SELECT 1 FROM calendar_event_mappings m \
-               JOIN coach_calendar_connections c ON c.id = m.connection_id \
-               WHERE m.appointment_id = appointments.id AND m.state <> 'absent' \
-               AND c.status <> 'disconnected') \
-             AND NOT EXISTS (SELECT 1 FROM calendar_sync_queue q \
+            ") AND NOT EXISTS (SELECT 1 FROM calendar_sync_queue q \
                WHERE q.appointment_id = appointments.id \
                AND q.status IN ('pending', 'processing', 'failed'))",
         )

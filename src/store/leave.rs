@@ -4,14 +4,15 @@ use sea_orm::{ColumnTrait, EntityTrait, QueryFilter};
 
 use super::audit::{self, Entry, record};
 use super::connections::locked;
+use super::enqueue::{Order, Pairs, queue};
 use super::entity::connection;
 use super::open::commit;
 use super::sql::{Sql, lock_coaches};
 use super::webhooks::{News, tell};
-use super::{Store, StoreError, StoredTokens, ended, tokens};
+use super::{Store, StoreError, StoredTokens, ended, erased, tokens};
 use crate::domain::{
-    AuditAction, CoachId, Connection, ConnectionId, ConnectionStatus, Origin, Timestamp,
-    WebhookEvent,
+    AuditAction, CoachId, Connection, ConnectionId, ConnectionStatus, Flags, Origin, Priority,
+    Timestamp, WebhookEvent,
 };
 use crate::failpoint::Step;
 
@@ -90,28 +91,50 @@ impl Store {
 
     /// Forgets a coach whose connections were ended: connections, appointments, mappings, jobs, answers
     /// that are kept for those who ask again, and all but the ids in the audit trail.
+    ///
+    /// An appointment that came from another coach and is still in that one's calendar is erased
+    /// instead: emptied, and forgotten with its last event. Answers in whose calendars such are.
     pub async fn forget_coach(
         &self,
         coach_id: CoachId,
+        max_attempts: i32,
         origin: &Origin,
         now: Timestamp,
-    ) -> Result<(), StoreError> {
+    ) -> Result<Vec<ConnectionId>, StoreError> {
         let tx = self.begin().await?;
         lock_coaches(&tx, [coach_id]).await?;
-        for table in [
-            "coach_calendar_connections",
-            "appointments",
-            "sign_ins",
-            "idempotency_keys",
-        ] {
-            Sql::on(&tx)
-                .text("DELETE FROM ")
-                .text(table)
-                .text(" WHERE coach_id = ")
-                .value(coach_id)
-                .execute(&tx)
-                .await?;
+        let of_coach = |sql: Sql| sql.text("coach_id = ").value(coach_id);
+        of_coach(Sql::on(&tx).text("SELECT id FROM appointments WHERE "))
+            .text(" ORDER BY id")
+            .for_no_key_update()
+            .execute(&tx)
+            .await?;
+        of_coach(erased::empty(&tx, now))
+            .text(" AND EXISTS (")
+            .text(erased::HELD)
+            .text(")")
+            .execute(&tx)
+            .await?;
+        let order = Order {
+            priority: Priority::Change,
+            flags: Flags::CHANGE,
+            sync_id: None,
+            max_attempts,
+            now,
+            cause: &origin.cause,
+        };
+        let (_, connections) = queue(&tx, Pairs::LeftBehind(coach_id), order).await?;
+        for table in ["coach_calendar_connections", "sign_ins", "idempotency_keys"] {
+            let sql = Sql::on(&tx).text("DELETE FROM ").text(table);
+            of_coach(sql.text(" WHERE ")).execute(&tx).await?;
         }
+        // The coach's own mappings went with the connections: what is still held is held by others.
+        of_coach(Sql::on(&tx).text("DELETE FROM appointments WHERE "))
+            .text(" AND NOT EXISTS (")
+            .text(erased::HELD)
+            .text(")")
+            .execute(&tx)
+            .await?;
         audit::keep_ids_only(&tx, coach_id).await?;
         let entry = Entry {
             coach_id: Some(coach_id),
@@ -119,6 +142,6 @@ impl Store {
         };
         record(&tx, &entry, now).await?;
         commit(tx, Step::ForgetCoach).await?;
-        Ok(())
+        Ok(connections)
     }
 }

@@ -93,6 +93,14 @@ impl Sql {
         }
     }
 
+    /// As [`for_update`](Self::for_update), yet others may go on referring to the rows.
+    pub(super) fn for_no_key_update(self) -> Self {
+        match self.backend {
+            DbBackend::Postgres => self.text(" FOR NO KEY UPDATE"),
+            _ => self,
+        }
+    }
+
     /// Keeps the rows a statement finds in this table from being deleted, where that is needed.
     pub(super) fn for_key_share(self, table: &str) -> Self {
         match self.backend {

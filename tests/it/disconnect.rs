@@ -1,12 +1,14 @@
 //! The end of a connection, and of a coach.
 
 use calendar_integration::domain::ProviderKind;
+use calendar_integration::simulator::{FaultEffect, FaultRule};
 use serde_json::json;
 use uuid::Uuid;
 
 use crate::support::{COACH_EMAIL, Session, TestDaemon, eventually};
 
 const GOOGLE: ProviderKind = ProviderKind::Google;
+const FORMER: &str = "former@example.com";
 
 #[tokio::test]
 async fn a_disconnected_calendar_keeps_its_events_and_we_keep_no_token() {
@@ -120,4 +122,58 @@ async fn a_coach_who_leaves_is_forgotten_and_the_events_stay() {
         .get(&format!("appointments/{}", other.id))
         .await
         .expect(200);
+}
+
+/// What the coach took over was still to be removed from the former coach's calendar.
+#[tokio::test]
+async fn a_coach_who_leaves_leaves_no_event_behind_in_a_former_coachs_calendar() {
+    let daemon = TestDaemon::start().await;
+    let service = daemon.service();
+    for provider in ProviderKind::ALL {
+        let (former, leaver) = (Uuid::new_v4(), Uuid::new_v4());
+        let id = daemon.connect(provider, former, FORMER).await;
+        daemon.connect(provider, leaver, COACH_EMAIL).await;
+        let own = Session::tomorrow(leaver, daemon.now());
+        let given = Session::tomorrow(former, daemon.now());
+        for (session, email) in [(&own, COACH_EMAIL), (&given, FORMER)] {
+            service.report(session).await;
+            daemon.event(provider, email, session.id, |_| true).await;
+        }
+        service.settled(id).await;
+
+        let away = FaultRule::always(FaultEffect::status(503)).of(FORMER);
+        let away = daemon.fail(away.on(provider));
+        let given = Session {
+            coach: leaver,
+            ..given
+        };
+        service.report(&given).await;
+        daemon
+            .event(provider, COACH_EMAIL, given.id, |_| true)
+            .await;
+        let path = format!("coaches/{leaver}");
+        service.delete(&path).await.expect(202);
+        for session in [&own, &given] {
+            let path = format!("appointments/{}", session.id);
+            let gone = service.get(&path).await;
+            assert_eq!(gone.problem(404), "appointment_not_found");
+        }
+        let left = "SELECT client_name || client_email FROM appointments";
+        let left = daemon.database.texts(left, 0).await;
+        assert_eq!(left, [""], "one, and nothing of its client");
+        assert_eq!(daemon.events(provider, FORMER).len(), 1);
+
+        daemon.calendars.remove_fault(away);
+        daemon.no_events(provider, FORMER).await;
+        eventually("nothing is known of it any more", async || {
+            let left = "SELECT status FROM appointments";
+            daemon.database.texts(left, 0).await.is_empty().then_some(())
+        })
+        .await;
+        assert_eq!(daemon.events(provider, COACH_EMAIL).len(), 2);
+        service
+            .delete(&format!("connections/{id}"))
+            .await
+            .expect(200);
+    }
 }

@@ -429,7 +429,7 @@ async fn of_a_coach_who_is_forgotten_no_answer_is_kept() {
         cause: Cause::NONE,
     };
     let now = bench.clock.now();
-    let forgotten = bench.store.forget_coach(coach(1), &origin, now).await;
+    let forgotten = bench.store.forget_coach(coach(1), 80, &origin, now).await;
     forgotten.expect("forgotten");
     let left = bench.store.all_keys().await;
     assert_eq!(left.len(), 1);
