@@ -11,7 +11,7 @@ use super::entity::connection;
 use super::open::commit;
 use super::sql::{Sql, lock_coaches};
 use super::webhooks::{News, tell};
-use super::{SealedTokens, Store, StoreError};
+use super::{SealedTokens, Store, StoreError, waits};
 use crate::domain::{
     AuditAction, Calendar, CoachId, ConnectionId, ConnectionStatus, Flags, LastSync, Origin,
     Priority, ProviderKind, Settings, SyncId, Timestamp, WebhookEvent,
@@ -145,9 +145,9 @@ async fn revive(
         .value(id)
         .execute(db)
         .await?;
-    // Whatever held the connection back held back the access it had then.
-    Sql::on(db)
-        .text("UPDATE connection_leases SET not_before = NULL, wait_reason = NULL, fruitless_rounds = 0, outage_since = NULL, outage_seen_at = NULL WHERE connection_id = ")
+    // Whatever else held the connection back held back the access it had then.
+    waits::end_all_but_limits(Sql::on(db).text("UPDATE connection_leases SET "))
+        .text(" WHERE connection_id = ")
         .value(id)
         .execute(db)
         .await?;

@@ -9,7 +9,7 @@ use super::entity::connection;
 use super::open::commit;
 use super::sql::{Sql, lock_coaches};
 use super::webhooks::{News, tell};
-use super::{Store, StoreError, StoredTokens, ended, erased, tokens};
+use super::{Store, StoreError, StoredTokens, ended, erased, tokens, waits};
 use crate::domain::{
     AuditAction, CoachId, Connection, ConnectionId, ConnectionStatus, Flags, Origin, Priority,
     Timestamp, WebhookEvent,
@@ -42,8 +42,9 @@ impl Store {
             .value(id)
             .execute(&tx)
             .await?;
-        Sql::on(&tx)
-            .text("UPDATE connection_leases SET node = NULL, expires_at = NULL, epoch = epoch + 1, due_at = NULL, not_before = NULL, wait_reason = NULL, fruitless_rounds = 0, outage_since = NULL, outage_seen_at = NULL WHERE connection_id = ")
+        let fenced_off = Sql::on(&tx).text("UPDATE connection_leases SET node = NULL, expires_at = NULL, epoch = epoch + 1, due_at = NULL, ");
+        waits::end_all_but_limits(fenced_off)
+            .text(" WHERE connection_id = ")
             .value(id)
             .execute(&tx)
             .await?;

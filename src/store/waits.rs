@@ -18,6 +18,19 @@ use crate::failpoint::{self, Step};
 const AT_ONCE: usize = 10;
 const STEP: TimeDelta = TimeDelta::milliseconds(100);
 
+/// Forgets what a connection waited for and what it remembers of failures, as its access ends or is
+/// given anew. A limit is the account's, whoever asks with whatever access; one without a reason was
+/// set by an older version.
+pub(super) fn end_all_but_limits(update: Sql) -> Sql {
+    let limit = WaitReason::Limit;
+    update
+        .text("not_before = CASE WHEN wait_reason <> ")
+        .value(limit)
+        .text(" THEN NULL ELSE not_before END, wait_reason = CASE WHEN wait_reason <> ")
+        .value(limit)
+        .text(" THEN NULL ELSE wait_reason END, fruitless_rounds = 0, outage_since = NULL, outage_seen_at = NULL")
+}
+
 impl Store {
     /// Makes connections of the provider that wait for this reason due, a few at a time; answers which
     /// are due when.

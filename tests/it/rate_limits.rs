@@ -159,3 +159,41 @@ async fn what_the_project_may_use_is_shared_by_all_its_accounts() {
     let refused = calls.iter().find(|calls| matches!(calls.status, 403 | 429));
     assert!(refused.is_none(), "{refused:?}");
 }
+
+/// The limit is the account's: another sign-in, or the end of the connection, does not lift it.
+#[tokio::test]
+async fn a_limit_outlasts_a_new_sign_in_and_a_disconnect() {
+    let daemon = Setup::with_manual_clock().start().await;
+    let service = daemon.service();
+    for provider in ProviderKind::ALL {
+        let coach = Uuid::new_v4();
+        let id = daemon.connect(provider, coach, COACH_EMAIL).await;
+        service.settled(id).await;
+        let limited = FaultRule::once(FaultEffect::too_many_requests("90"));
+        daemon.fail(limited.on(provider).of(COACH_EMAIL).at(CallKind::Create));
+        let session = Session::tomorrow(coach, daemon.now());
+        service.report(&session).await;
+        let waiting = eventually("it waits", async || {
+            let waiting = service.sync_status(id).await["waiting"].clone();
+            (waiting["reason"] == "limit").then_some(waiting)
+        })
+        .await;
+        let calls = daemon.event_calls(provider);
+
+        daemon.connect(provider, coach, COACH_EMAIL).await;
+        assert_eq!(service.sync_status(id).await["waiting"], waiting);
+        let path = format!("connections/{id}");
+        service.delete(&path).await.expect(200);
+        daemon.connect(provider, coach, COACH_EMAIL).await;
+        assert_eq!(service.sync_status(id).await["waiting"], waiting);
+        service.sync_now(id).await;
+        daemon.advance(TimeDelta::seconds(80));
+        assert_eq!(service.sync_status(id).await["waiting"], waiting);
+        assert_eq!(daemon.event_calls(provider), calls);
+
+        daemon.advance(TimeDelta::seconds(20));
+        daemon
+            .event(provider, COACH_EMAIL, session.id, |_| true)
+            .await;
+    }
+}
