@@ -2,13 +2,15 @@
 
 use std::time::Duration;
 
+use chrono::TimeDelta;
+
 use super::context::WorkerContext;
 use super::services::Service;
 use crate::domain::{
-    CalendarEvent, ConnectionId, EventContent, FailureCode, Flags, Jitter, LastSync, Mapping,
-    MappingState, Parts, RateScope, ReauthReason, Stale, SyncFailure, Timestamp, Wait, WaitReason,
+    CalendarEvent, CalendarId, ConnectionId, EventContent, FailureCode, Flags, Jitter, LastSync,
+    Mapping, Parts, RateScope, ReauthReason, Stale, SyncFailure, Timestamp, Wait, WaitReason,
 };
-use crate::plan::{Breaker, Heard, Plan, Verdict, absent, judge, live};
+use crate::plan::{Breaker, Heard, Plan, Verdict, gone, judge, live};
 use crate::provider::{Done, Wrote};
 use crate::store::{Claimed, JobEnd, Settlement};
 
@@ -21,6 +23,8 @@ pub(super) struct Asked {
     pub(super) plan: Plan,
     /// As written before the call.
     pub(super) mapping: Option<Mapping>,
+    /// The calendar that is to hold an event, if one is.
+    pub(super) wanted_in: Option<CalendarId>,
 }
 
 /// What a round says about its connection and provider.
@@ -149,14 +153,17 @@ pub(super) fn settlement(
         claimed,
         plan,
         mapping,
+        wanted_in,
     } = asked;
+    let wanted_in = wanted_in.as_ref();
     let was_told = claimed.job.error_code.is_some();
     let was_asked = answer.is_some();
     let before = mapping.clone();
     let (mapping, end) = match (answer, mapping) {
         (Some(Ok(done)), Some(before)) => {
             tally.succeeded = true;
-            succeeded(&plan, &before, done, now)
+            let after = recorded(&plan, &before, done, wanted_in, now);
+            (Some(after), succeeded(&plan, claimed.job.scheduled_for))
         }
         (Some(Err(failure)), before) => {
             tally.note(&failure);
@@ -169,7 +176,8 @@ pub(super) fn settlement(
                 now,
                 context.entropy.jitter(),
             );
-            failed(&failure, verdict, before.as_ref(), now, tally)
+            let gone = |before: &Mapping| gone(before, wanted_in, now);
+            failed(&failure, verdict, before.as_ref(), gone, now, tally)
         }
         // Nothing to call, and nothing to remember.
         (None, _) | (Some(Ok(_)), None) => (None, JobEnd::Completed),
@@ -189,19 +197,21 @@ pub(super) fn settlement(
 
 /// Whether the calendar holds an event for the appointment.
 fn shows(mapping: Option<&Mapping>) -> CalendarEvent {
-    match mapping.map(|mapping| mapping.state) {
-        Some(MappingState::Live | MappingState::Creating) => CalendarEvent::Present,
-        Some(MappingState::Absent) | None => CalendarEvent::Absent,
+    if mapping.is_some_and(Mapping::may_be_there) {
+        CalendarEvent::Present
+    } else {
+        CalendarEvent::Absent
     }
 }
 
-fn succeeded(
+fn recorded(
     plan: &Plan,
     before: &Mapping,
     done: Done,
+    wanted_in: Option<&CalendarId>,
     now: Timestamp,
-) -> (Option<Mapping>, JobEnd) {
-    let mapping = match (done, content(plan)) {
+) -> Mapping {
+    match (done, content(plan)) {
         (
             Done::Live {
                 event_id,
@@ -218,17 +228,18 @@ fn succeeded(
             live(before, content, parts, event_id, etag, now)
         }
         // A deletion has no other good end than that the event is gone.
-        (Done::Gone, _) | (Done::Live { .. }, None) => absent(before, now),
-    };
-    let end = match plan {
+        (Done::Gone, _) | (Done::Live { .. }, None) => gone(before, wanted_in, now),
+    }
+}
+
+fn succeeded(plan: &Plan, scheduled_for: Timestamp) -> JobEnd {
+    match plan {
         Plan::MoveAway => JobEnd::Again {
-            at: now,
+            // Before all that were queued with it: an event is moved whole before the next ones, and
+            // not taken out of the old calendar long before it is in the new one.
+            at: scheduled_for - TimeDelta::microseconds(1),
             counted: false,
-            // It was there, so the switch for new events does not keep it from coming back.
-            flags: Flags {
-                forced: true,
-                ..Flags::CHANGE
-            },
+            flags: Flags::CHANGE,
             error: None,
         },
         Plan::Nothing(_)
@@ -237,14 +248,14 @@ fn succeeded(
         | Plan::Update(..)
         | Plan::Verify(_)
         | Plan::Delete => JobEnd::Completed,
-    };
-    (Some(mapping), end)
+    }
 }
 
 fn failed(
     failure: &SyncFailure,
     verdict: Verdict,
     before: Option<&Mapping>,
+    gone: impl Fn(&Mapping) -> Mapping,
     now: Timestamp,
     tally: &mut Tally,
 ) -> (Option<Mapping>, JobEnd) {
@@ -283,7 +294,7 @@ fn failed(
         }
         Verdict::Replan(stale) => {
             let mapping = match stale {
-                Stale::Gone => before.map(|before| absent(before, now)),
+                Stale::Gone => before.map(gone),
                 // Read first, next time.
                 Stale::Changed => before.map(|before| Mapping {
                     etag: None,
@@ -293,11 +304,7 @@ fn failed(
             let end = JobEnd::Again {
                 at: now,
                 counted: true,
-                flags: Flags {
-                    // An event that was there comes back whatever the switch for new ones says.
-                    forced: stale == Stale::Gone,
-                    ..Flags::CHANGE
-                },
+                flags: Flags::CHANGE,
                 error: Some(error),
             };
             (mapping, end)

@@ -1,8 +1,8 @@
 //! Due rows, planned and put into the provider's vocabulary.
 
 use super::services::Service;
-use crate::domain::{Mapping, Timestamp};
-use crate::plan::{Plan, Situation, intent, plan};
+use crate::domain::{CalendarId, Mapping, Timestamp};
+use crate::plan::{Plan, Situation, intent, plan, wanted_in};
 use crate::provider::Change;
 use crate::store::{Claim, Claimed};
 
@@ -13,6 +13,8 @@ pub(super) struct Planned {
     /// The mapping as it is once the intent is written.
     pub(super) mapping: Option<Mapping>,
     pub(super) change: Option<Change>,
+    /// The calendar that is to hold an event, if one is.
+    pub(super) wanted_in: Option<CalendarId>,
 }
 
 pub(super) fn planned_row(
@@ -44,8 +46,10 @@ pub(super) fn planned_row(
     let mapping = intended.or_else(|| claimed.mapping.clone());
     // With sync off an event may still be cleaned of client details, but none comes back.
     let put_back = claim.connection.settings.is_sync_enabled;
-    let change = change(&plan, mapping.as_ref(), put_back);
+    let may_be_there = claimed.mapping.as_ref().is_some_and(Mapping::may_be_there);
+    let change = change(&plan, mapping.as_ref(), may_be_there, put_back);
     Planned {
+        wanted_in: wanted_in(&claimed.appointment, &claim.connection).cloned(),
         claimed: claimed.clone(),
         plan,
         mapping,
@@ -54,7 +58,12 @@ pub(super) fn planned_row(
 }
 
 /// The plan in the provider's vocabulary; `None` if nothing is to be called.
-fn change(plan: &Plan, mapping: Option<&Mapping>, put_back: bool) -> Option<Change> {
+fn change(
+    plan: &Plan,
+    mapping: Option<&Mapping>,
+    may_be_there: bool,
+    put_back: bool,
+) -> Option<Change> {
     let mapping = mapping?;
     let pushed_guest = mapping
         .pushed
@@ -66,7 +75,7 @@ fn change(plan: &Plan, mapping: Option<&Mapping>, put_back: bool) -> Option<Chan
             key: mapping.key(),
             calendar_id: mapping.calendar_id.clone(),
             content: content.clone(),
-            unsure: matches!(plan, Plan::FinishCreate(_)),
+            unsure: may_be_there,
         }),
         Plan::Update(content, parts) => Some(Change::Update {
             target: mapping.event_ref(),

@@ -123,6 +123,7 @@ impl Hands {
                     claimed: row.claimed,
                     plan: row.plan,
                     mapping: row.mapping,
+                    wanted_in: row.wanted_in,
                 };
                 let settlement = settlement(asked, answer, context, &self.breaker, now, &mut tally);
                 ends.push(health::Settled::new(&job, sent, &settlement.end));

@@ -14,7 +14,8 @@ pub type Generation = i32;
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, EnumIter, DeriveActiveEnum)]
 #[sea_orm(rs_type = "String", db_type = "Text", rename_all = "snake_case")]
 pub enum MappingState {
-    /// A create was about to leave, or left: an event may exist. Whoever comes next settles it.
+    /// An event is owed: a create is to leave, or left and an event may exist. Whoever comes next
+    /// settles it, whatever is switched off by then.
     Creating,
     /// The event exists.
     Live,
@@ -50,6 +51,15 @@ impl Mapping {
             connection_id: self.connection_id,
             appointment_id: self.appointment_id,
             generation: self.generation,
+        }
+    }
+
+    /// Whether the calendar may hold the event. One that is owed, and never left, it does not.
+    pub fn may_be_there(&self) -> bool {
+        match self.state {
+            MappingState::Live => true,
+            MappingState::Creating => self.pushed.is_some(),
+            MappingState::Absent => false,
         }
     }
 

@@ -5,8 +5,8 @@
 
 use super::compose;
 use crate::domain::{
-    Appointment, AppointmentStatus, Connection, EventContent, Flags, Mapping, MappingState, Parts,
-    Settings, Timestamp,
+    Appointment, AppointmentStatus, CalendarId, Connection, EventContent, Flags, Mapping,
+    MappingState, Parts, Settings, Timestamp,
 };
 
 /// Everything a plan is made from.
@@ -25,7 +25,8 @@ pub enum Plan {
     Nothing(WhyNot),
     /// Make the next event; there is none.
     Create(EventContent),
-    /// An earlier create may have landed: make sure that there is one event with this content.
+    /// The event is owed, and an earlier create may have landed: make sure that there is one with this
+    /// content.
     FinishCreate(EventContent),
     /// Write what differs into the event.
     Update(EventContent, Parts),
@@ -103,7 +104,7 @@ pub fn plan(situation: Situation<'_>) -> Plan {
         mapping.map(|m| (m.state, m)),
     ) {
         (Desired::NoEvent(why), None | Some((MappingState::Absent, _))) => Plan::Nothing(why),
-        // Never seen to exist, so no switch protects it; an event that may exist is settled.
+        // Not seen to exist, so no switch protects it; an event that may exist is settled.
         (Desired::NoEvent(_), Some((MappingState::Creating, _))) => Plan::Delete,
         (Desired::NoEvent(why), Some((MappingState::Live, mapping))) => {
             if may_update || why == WhyNot::Erased {
@@ -165,6 +166,14 @@ pub fn plan(situation: Situation<'_>) -> Plan {
             }
         }
     }
+}
+
+/// The calendar that is to hold an event of the appointment, if one is.
+pub fn wanted_in<'a>(
+    appointment: &Appointment,
+    connection: &'a Connection,
+) -> Option<&'a CalendarId> {
+    (desired(appointment, connection) == Desired::Event).then_some(&connection.calendar.id)
 }
 
 fn desired(appointment: &Appointment, connection: &Connection) -> Desired {

@@ -20,11 +20,11 @@ mod template;
 
 pub use breaker::{Breaker, Heard, Outage};
 pub use content::compose;
-pub use event::{Plan, Situation, WhyNot, plan};
+pub use event::{Plan, Situation, WhyNot, plan, wanted_in};
 pub use explain::{Explanation, OpenWork, Standing, SyncState, explain};
 pub use intake::{Outcome, receive};
 pub use preview::{Preview, example, is_changed, preview, why_not_written};
-pub use record::{absent, intent, live};
+pub use record::{gone, intent, live};
 pub use restart::{Restart, RestartPolicy, restart};
 pub use retry::{Backoff, Verdict, judge};
 pub use share::{equal_part, share};

@@ -5,8 +5,8 @@
 
 use super::Plan;
 use crate::domain::{
-    AppointmentId, Connection, Etag, EventContent, EventId, Fingerprints, Mapping, MappingState,
-    Parts, Timestamp,
+    AppointmentId, CalendarId, Connection, Etag, EventContent, EventId, Fingerprints, Mapping,
+    MappingState, Parts, Timestamp,
 };
 
 /// The mapping to commit before the call of this plan leaves; `None` if the stored one will do.
@@ -103,9 +103,13 @@ pub fn live(
     }
 }
 
-/// The mapping after the event was seen to be gone.
-pub fn absent(before: &Mapping, now: Timestamp) -> Mapping {
-    Mapping {
+/// The mapping after the event was seen to be gone. `wanted_in` is the calendar that is to hold one
+/// ([`wanted_in`](super::wanted_in)).
+///
+/// There it is owed from now on. That it was there is otherwise known to nobody: should the job be
+/// dropped before it has made the next one, automatic creation that is off would keep it away.
+pub fn gone(before: &Mapping, wanted_in: Option<&CalendarId>, now: Timestamp) -> Mapping {
+    let absent = Mapping {
         state: MappingState::Absent,
         event_id: None,
         etag: None,
@@ -113,6 +117,15 @@ pub fn absent(before: &Mapping, now: Timestamp) -> Mapping {
         shares_details: false,
         last_synced_at: Some(now),
         ..before.clone()
+    };
+    match wanted_in {
+        Some(calendar_id) => Mapping {
+            state: MappingState::Creating,
+            generation: before.generation.saturating_add(1),
+            calendar_id: calendar_id.clone(),
+            ..absent
+        },
+        None => absent,
     }
 }
 

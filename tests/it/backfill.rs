@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use calendar_integration::domain::ProviderKind;
+use calendar_integration::simulator::EffectKind;
 use chrono::TimeDelta;
 use serde_json::json;
 use uuid::Uuid;
@@ -212,6 +213,54 @@ async fn another_target_calendar_takes_the_events_that_are_not_over() {
             .delete(&format!("connections/{id}"))
             .await
             .expect(200);
+    }
+    daemon.no_duplicates();
+}
+
+/// A batch at a time: whoever looks meanwhile finds most of them, in the one or the other.
+#[tokio::test]
+async fn events_that_move_are_not_all_taken_out_before_the_first_is_put_in_again() {
+    const EVENTS: i64 = 120;
+    const BATCH: i64 = 50;
+    let daemon = TestDaemon::start().await;
+    let coach = Uuid::new_v4();
+    let service = daemon.service();
+    let tomorrow = Session::tomorrow(coach, daemon.now());
+    let items: Vec<_> = (0..EVENTS)
+        .map(|hour| {
+            let session = tomorrow.clone().moved(TimeDelta::hours(hour));
+            let id = Uuid::new_v4();
+            Session { id, ..session }.item()
+        })
+        .collect();
+    let batch = json!({"appointments": items});
+    service
+        .post("appointments/batch", Some(&batch))
+        .await
+        .expect(200);
+    for provider in ProviderKind::ALL {
+        let id = daemon.connect(provider, coach, COACH_EMAIL).await;
+        service.settled(id).await;
+        let before = daemon.calendars.effect_count();
+        let path = format!("connections/{id}/calendars");
+        let listed = service.get(&path).await.expect(200);
+        let mut calendars = listed["calendars"].as_array().expect("a list").iter();
+        let new = calendars.find(|one| one["selected"] == false);
+        let change = json!({"calendar_id": new.expect("another calendar")["id"]});
+        service.change(id, &change).await;
+        service.settled(id).await;
+        let effects = daemon.calendars.effects(before, usize::MAX);
+        let shown = effects.iter().scan(EVENTS, |shown, effect| {
+            *shown += match effect.operation {
+                EffectKind::Create => 1,
+                EffectKind::Delete => -1,
+                _ => 0,
+            };
+            Some(*shown)
+        });
+        let fewest = shown.min().expect("effects");
+        assert!(fewest >= EVENTS - BATCH, "{provider}: {fewest}");
+        assert_eq!(daemon.events(provider, COACH_EMAIL).len(), 120);
     }
     daemon.no_duplicates();
 }

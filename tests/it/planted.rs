@@ -15,6 +15,9 @@
 //! | The client is invited with the switch off | `plan::content::tests::with_details_off_the_event_is_generic`, `it::privacy::nothing_of_the_client_leaves_by_default` |
 //! | Details stay in events after the switch went off | `plan::tests::no_event_shows_details_once_they_are_switched_off`, `it::privacy::details_come_with_the_switch_and_go_with_it_whatever_the_other_switches_say` |
 //! | Events stay in the calendar that is no longer the target | `it::backfill::another_target_calendar_takes_the_events_that_are_not_over` |
+//! | What left one calendar is in none when the work that brings it to the other is dropped | `plan::tests::an_event_taken_out_of_one_calendar_arrives_in_the_other_though_its_job_is_dropped`, `it::switches::an_event_on_its_way_to_another_calendar_arrives_whatever_is_switched_off_meanwhile` |
+//! | What was found gone stays away when the work that brings it back is dropped | `plan::tests::an_event_that_was_found_gone_comes_back_though_its_job_is_dropped` |
+//! | A move empties the old calendar before it fills the new one | `it::backfill::events_that_move_are_not_all_taken_out_before_the_first_is_put_in_again` |
 //! | An appointment's former coach keeps its event | `it::create_move_cancel::an_appointment_given_to_another_coach_changes_calendars` |
 //! | A change taken back while its answer is lost is taken for never made | `it::restart_in_mid_work::a_change_taken_back_while_its_answer_is_lost_is_taken_back_in_the_calendar` |
 //! | A create of unknown outcome is made anew | `it::restart_in_mid_work::killed_between_a_call_and_its_record_it_finds_its_events_again`, `it::faults::answer_lost::a_lost_answer_to_a_create_update_or_delete_leaves_one_event_or_none` |

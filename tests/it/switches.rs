@@ -1,11 +1,12 @@
 //! The coach's switches: what they hold back, and what carries it all the same.
 
 use calendar_integration::domain::ProviderKind;
+use calendar_integration::simulator::{CallKind, FaultEffect, FaultRule};
 use chrono::TimeDelta;
 use serde_json::json;
 use uuid::Uuid;
 
-use crate::support::{COACH_EMAIL, Session, TestDaemon};
+use crate::support::{COACH_EMAIL, Session, Setup, TestDaemon, eventually};
 
 const GOOGLE: ProviderKind = ProviderKind::Google;
 
@@ -125,4 +126,59 @@ async fn with_sync_off_nothing_happens_and_turning_it_on_catches_up() {
         service.settled(id).await;
         assert_eq!(daemon.events(provider, COACH_EMAIL).len(), 2);
     }
+}
+
+/// Of two events one has left the old calendar when a limit stops the move; then its work is dropped.
+#[tokio::test]
+async fn an_event_on_its_way_to_another_calendar_arrives_whatever_is_switched_off_meanwhile() {
+    let daemon = Setup::with_manual_clock().start().await;
+    let service = daemon.service();
+    for provider in ProviderKind::ALL {
+        for disconnects in [false, true] {
+            let coach = Uuid::new_v4();
+            let email = &format!("{coach}@example.com");
+            let id = daemon.connect(provider, coach, email).await;
+            let sessions = [(); 2].map(|()| Session::tomorrow(coach, daemon.now()));
+            for session in &sessions {
+                service.report(session).await;
+                daemon.event(provider, email, session.id, |_| true).await;
+            }
+            service.settled(id).await;
+            let limited = FaultRule::once(FaultEffect::too_many_requests("90")).skip(1);
+            daemon.fail(limited.on(provider).of(email).at(CallKind::Delete));
+            let path = format!("connections/{id}/calendars");
+            let listed = service.get(&path).await.expect(200);
+            let mut calendars = listed["calendars"].as_array().expect("a list").iter();
+            let new = calendars.find(|one| one["selected"] == false);
+            let new = new.expect("another calendar")["id"].clone();
+            let change = json!({"calendar_id": new, "auto_create_events": false});
+            service.change(id, &change).await;
+            eventually("the move is stopped half way", async || {
+                let status = service.sync_status(id).await;
+                (status["waiting"]["reason"] == "limit").then_some(())
+            })
+            .await;
+            assert_eq!(daemon.events(provider, email).len(), 1);
+
+            if disconnects {
+                let path = format!("connections/{id}");
+                service.delete(&path).await.expect(200);
+                daemon.advance(TimeDelta::seconds(95));
+                daemon.connect(provider, coach, email).await;
+            } else {
+                service.change(id, &json!({"is_sync_enabled": false})).await;
+                daemon.advance(TimeDelta::seconds(95));
+                service.settled(id).await;
+                service.change(id, &json!({"is_sync_enabled": true})).await;
+            }
+            for session in &sessions {
+                daemon
+                    .event(provider, email, session.id, |event| {
+                        event.calendar_id == new
+                    })
+                    .await;
+            }
+        }
+    }
+    daemon.no_duplicates();
 }

@@ -376,3 +376,46 @@ proptest! {
         }
     }
 }
+
+/// The job's first half is done, and then the job is dropped, as switching sync off does.
+fn dropped_half_done(world: &mut World) {
+    world.connection.settings.is_sync_enabled = false;
+    assert_eq!(world.work(), Some(Vec::new()), "{:?}", world.mapping);
+    world.connection.settings.is_sync_enabled = true;
+    world.flags = Flags::CATCH_UP;
+}
+
+#[test]
+fn an_event_taken_out_of_one_calendar_arrives_in_the_other_though_its_job_is_dropped() {
+    let mut world = World::new();
+    assert!(world.work().is_some());
+    world.connection.settings.auto_create_events = false;
+    world.connection.calendar.id = "work".into();
+    assert_eq!(world.attempt(Fate::Answered), Plan::MoveAway);
+    assert!(world.events().is_empty());
+    dropped_half_done(&mut world);
+    assert!(world.work().is_some());
+    assert_eq!(world.events(), [&world.desired()]);
+    assert_eq!(world.creates, 2, "one in each calendar");
+}
+
+#[test]
+fn an_event_that_was_found_gone_comes_back_though_its_job_is_dropped() {
+    let mut world = World::new();
+    assert!(world.work().is_some());
+    world.connection.settings.auto_create_events = false;
+    world.coach_deletes();
+    world.appointment.ends_at += TimeDelta::hours(1);
+    assert!(matches!(world.attempt(Fate::Answered), Plan::Update(..)));
+    dropped_half_done(&mut world);
+    assert!(world.work().is_some());
+    assert_eq!(world.events(), [&world.desired()]);
+    // Nothing is owed any more once nothing is wanted.
+    world.coach_deletes();
+    world.live(&Step::SyncNow);
+    world.attempt(Fate::Answered);
+    world.appointment.status = AppointmentStatus::Cancelled;
+    assert!(world.work().is_some());
+    assert!(world.events().is_empty() && !world.is_creating());
+    assert_eq!(world.creates, 2);
+}

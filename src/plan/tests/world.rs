@@ -13,7 +13,7 @@ use crate::domain::{
     Connection, ConnectionId, ConnectionStatus, Etag, EventContent, EventId, Fingerprint, Flags,
     Generation, LastSync, Mapping, MappingState, Parts, ProviderKind, Settings, Timestamp,
 };
-use crate::plan::{Plan, Situation, absent, intent, live, plan};
+use crate::plan::{Plan, Situation, gone, intent, live, plan, wanted_in};
 
 /// Stands in every client detail, and nowhere else.
 pub(super) const SECRET: &str = "Confidential";
@@ -180,15 +180,11 @@ impl World {
     }
 
     fn settle(&mut self, plan: &Plan, before: &Mapping, done: Done) {
-        let again = Flags {
-            forced: true,
-            ..Flags::CHANGE
-        };
-        self.flags = match (&done, plan) {
-            (Done::Stale, _) => self.flags.with(again),
-            (_, Plan::MoveAway) => self.flags.with(again),
-            (Done::Live { .. } | Done::Gone, _) => Flags::CHANGE,
-        };
+        // What is done has no job any more; the others' goes on.
+        if !matches!((&done, plan), (Done::Stale, _) | (_, Plan::MoveAway)) {
+            self.flags = Flags::CHANGE;
+        }
+        let wanted_in = wanted_in(&self.appointment, &self.connection);
         self.mapping = Some(match (done, content(plan)) {
             (
                 Done::Live {
@@ -198,7 +194,7 @@ impl World {
                 },
                 Some(content),
             ) => live(before, content, wrote, event_id, etag, self.now),
-            (Done::Live { .. } | Done::Gone | Done::Stale, _) => absent(before, self.now),
+            (Done::Live { .. } | Done::Gone | Done::Stale, _) => gone(before, wanted_in, self.now),
         });
     }
 
