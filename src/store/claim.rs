@@ -95,6 +95,7 @@ impl Store {
         } = request;
         let turn = self.round().await;
         let tx = self.begin().await?;
+        // Without its lock: good for who it was, not for what it has to wait for.
         let before = lease::Entity::find_by_id(connection_id).one(&tx).await?;
         let is_wanted = before
             .as_ref()
@@ -103,9 +104,10 @@ impl Store {
             commit(tx, Step::HandOver).await?;
             return Ok(Err(NoClaim::HandedOver));
         }
-        let Some(lease) = leases::acquire(&tx, connection_id, node, lease_ttl, now).await? else {
+        let Some(taken) = leases::acquire(&tx, connection_id, node, lease_ttl, now).await? else {
             return Ok(Err(NoClaim::NotOurs));
         };
+        let lease = Lease::of(node, &taken);
         let Some(row) = connection::Entity::find_by_id(connection_id)
             .one(&tx)
             .await?
@@ -127,12 +129,9 @@ impl Store {
             connection: row.try_into()?,
             tokens,
             due: with_context(&tx, connection_id, due).await?,
-            wait: before.as_ref().and_then(lease::Model::wait),
-            breaker: before
-                .as_ref()
-                .map(lease::Model::breaker)
-                .unwrap_or_default(),
-            due_at: before.and_then(|before| before.due_at),
+            wait: taken.wait(),
+            breaker: taken.breaker(),
+            due_at: taken.due_at,
             now,
             tx,
             _turn: turn,

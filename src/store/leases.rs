@@ -181,9 +181,9 @@ impl Store {
     ) -> Result<Option<Lease>, StoreError> {
         in_time(async {
             failpoint::before(Step::LeaseTake)?;
-            let lease = acquire(&self.write, connection_id, node, ttl, now).await?;
+            let taken = acquire(&self.write, connection_id, node, ttl, now).await?;
             failpoint::after(Step::LeaseTake)?;
-            Ok(lease)
+            Ok(taken.map(|row| Lease::of(node, &row)))
         })
         .await
     }
@@ -200,15 +200,26 @@ impl Store {
     }
 }
 
+impl Lease {
+    /// That a node has by this row.
+    pub(super) fn of(node: NodeId, row: &lease::Model) -> Self {
+        Self {
+            connection_id: row.connection_id,
+            node,
+            epoch: row.epoch,
+        }
+    }
+}
+
 /// Takes or keeps the lease; `None` while another node holds it. Locks the lease row until the
-/// transaction ends.
+/// transaction ends, and answers it as it is then: to be had, it may have been waited for.
 pub(super) async fn acquire(
     db: &impl ConnectionTrait,
     connection_id: ConnectionId,
     node: NodeId,
     ttl: Duration,
     now: Timestamp,
-) -> Result<Option<Lease>, StoreError> {
+) -> Result<Option<lease::Model>, StoreError> {
     let sql = Sql::on(db)
         .text("UPDATE connection_leases SET epoch = CASE WHEN node = ")
         .value(node)
@@ -225,15 +236,10 @@ pub(super) async fn acquire(
         .value(node)
         .text(" OR expires_at < ");
     let sql = lease_now(sql, now).text(")");
-    let sql = not_kept_for_another(sql, node, now).text(" RETURNING epoch");
-    let Some(row) = db.query_one_raw(sql.build()).await? else {
-        return Ok(None);
-    };
-    Ok(Some(Lease {
-        connection_id,
-        node,
-        epoch: i64::try_get(&row, "", "epoch").map_err(sea_orm::DbErr::from)?,
-    }))
+    let statement = not_kept_for_another(sql, node, now)
+        .text(" RETURNING *")
+        .build();
+    Ok(lease::Entity::find().from_raw_sql(statement).one(db).await?)
 }
 
 /// In whose name something is written that only the one who acts for a connection may write.

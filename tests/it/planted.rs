@@ -58,6 +58,7 @@
 //! | **Nodes** | |
 //! | A lease is not renewed while its work goes on | `connections::tests::ownership::a_lease_is_nobody_elses_while_it_is_renewed_and_anybodys_afterwards` |
 //! | A lease is taken from a node that holds it | `connections::tests::ownership::a_lease_is_nobody_elses_while_it_is_renewed_and_anybodys_afterwards`, `it::two_nodes::handover::health_names_the_owner_of_what_is_elsewhere` |
+//! | Who takes a lease over overlooks the limit that its last owner has just stored | `it::two_nodes::takeover::what_the_last_owner_stored_while_the_lease_was_waited_for_is_kept_on_postgres` |
 //! | A lease that ends during a look for work counts neither as held nor as free, and waits for the slow poll | `it::two_nodes::takeover::a_lease_that_ends_in_the_middle_of_a_look_is_not_overlooked_on_postgres` |
 //! | A process that was stopped goes on after its lease has ended | `connections::context::tests::a_call_takes_no_step_after_a_pause_that_was_longer_than_the_lease` |
 //! | Every node uses the whole quota | `plan::share::tests::all_parts_together_are_never_more_than_the_whole` |

@@ -2,9 +2,9 @@
 
 use std::time::{Duration, Instant};
 
-use calendar_integration::domain::{NodeId, ProviderKind};
+use calendar_integration::domain::{ConnectionId, NodeId, ProviderKind, WaitReason};
 use calendar_integration::simulator::{CallKind, FaultEffect, FaultRule};
-use calendar_integration::store::Store;
+use calendar_integration::store::{ClaimRequest, Store};
 use futures::future::join;
 use uuid::Uuid;
 
@@ -198,4 +198,42 @@ async fn a_lease_that_ends_in_the_middle_of_a_look_is_not_overlooked_on_postgres
             assert!(due.elsewhere, "neither held nor free");
         }
     }
+}
+
+/// Its last owner settles while the next one waits for the row: a limit that it stored, a moment too
+/// late to be read before, is kept, and so are its failures.
+#[tokio::test]
+async fn what_the_last_owner_stored_while_the_lease_was_waited_for_is_kept_on_postgres() {
+    needs_postgres();
+    let mut daemon = TestDaemon::start().await;
+    let id = daemon.connect(GOOGLE, Uuid::new_v4(), COACH_EMAIL).await;
+    daemon.service().settled(id).await;
+    daemon.stop().await;
+    let url = daemon.database.url().into();
+    let store = Store::open_beside(&url).await.expect("opened");
+    let settled = "UPDATE connection_leases SET not_before = now() + interval '1 hour', \
+                   wait_reason = 'limit', fruitless_rounds = 4, due_at = now()";
+    let last_owner = daemon.database.hold(settled).await;
+    let request = ClaimRequest {
+        connection_id: ConnectionId(id),
+        node: NodeId(Uuid::new_v4()),
+        lease_ttl: Duration::from_secs(2),
+        limit: 1,
+        now: daemon.now(),
+        recover: false,
+    };
+    let claims = async { store.claim(request).await.expect("read").expect("free") };
+    let settles = async {
+        eventually("the next owner waits for the row", async || {
+            (daemon.database.waits_for_locks().await > 0).then_some(())
+        })
+        .await;
+        last_owner.commit().await;
+    };
+    let (claim, ()) = join(claims, settles).await;
+    let wait = claim.wait.expect("a wait");
+    assert_eq!(wait.why, WaitReason::Limit);
+    assert!(wait.until > daemon.now());
+    assert_eq!(claim.breaker.fruitless, 4);
+    assert!(claim.due_at.is_some());
 }
