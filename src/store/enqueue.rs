@@ -402,12 +402,10 @@ async fn concerned(
     pairs: Pairs<'_>,
 ) -> Result<Vec<ConnectionId>, StoreError> {
     let sql = Sql::on(db).text("SELECT DISTINCT pairs.connection_id FROM (");
-    let sql = pairs
-        .select(sql, Timestamp::UNIX_EPOCH)
-        .text(
-            ") pairs JOIN coach_calendar_connections c ON c.id = pairs.connection_id \
+    let sql = pairs.select(sql, Timestamp::UNIX_EPOCH).text(
+        ") pairs JOIN coach_calendar_connections c ON c.id = pairs.connection_id \
              WHERE c.status <> 'disconnected'",
-        );
+    );
     let rows = db.query_all_raw(sql.build()).await?;
     rows.iter()
         .map(|row| {

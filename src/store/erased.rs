@@ -36,10 +36,26 @@ pub(super) fn empty(db: &impl ConnectionTrait, now: Timestamp) -> Sql {
         )
 }
 
-/// Forgets those of these appointments, or of all, that are erased and nowhere any more.
-///
-/// The rows are locked first: of two calendars that settle at the same time, the later one sees what
-/// the earlier one did.
+/// Locks appointments that are to be forgotten later in the transaction. Of two calendars that settle
+/// at the same time, the later one then sees what the earlier one did.
+pub(super) async fn lock(
+    db: &impl ConnectionTrait,
+    appointments: &[AppointmentId],
+) -> Result<(), StoreError> {
+    if !appointments.is_empty() {
+        Sql::on(db)
+            .text("SELECT id FROM appointments WHERE id IN ")
+            .list(appointments.iter().copied())
+            .text(" ORDER BY id")
+            .for_no_key_update()
+            .execute(db)
+            .await?;
+    }
+    Ok(())
+}
+
+/// Forgets those of these appointments, or of all, that are erased and nowhere any more. The caller has
+/// locked these; all are locked here.
 pub(super) async fn forget(
     db: &impl ConnectionTrait,
     among: Option<&[AppointmentId]>,

@@ -239,7 +239,10 @@ pub(super) async fn acquire(
     let statement = not_kept_for_another(sql, node, now)
         .text(" RETURNING *")
         .build();
-    Ok(lease::Entity::find().from_raw_sql(statement).one(db).await?)
+    Ok(lease::Entity::find()
+        .from_raw_sql(statement)
+        .one(db)
+        .await?)
 }
 
 /// In whose name something is written that only the one who acts for a connection may write.

@@ -7,15 +7,11 @@
 //! 1. the coach (`pg_advisory_xact_lock`): reports, sign-ins and settings of one coach are serial, so
 //!    that no appointment slips between a report and a new connection's first sync;
 //! 2. appointment rows, by id, and only FOR NO KEY UPDATE: a claim that inserts a mapping asks for
-//!    their key;
+//!    their key. Also by a settle that may forget some of them at its end;
 //! 3. the connection's lease row: enqueueing, claiming and settling one connection are serial, so
 //!    that `due_at` is never computed beside a row it does not see;
 //! 4. queue rows, then mappings;
 //! 5. webhooks, then their deliveries: what happened is written down last.
-//!
-//! One exception: a settle that forgets an erased appointment locks it under the lease. Should the
-//! platform report that appointment anew in the same instant, PostgreSQL ends one of the two, which
-//! is tried again.
 //!
 //! On SQLite every writing transaction begins IMMEDIATE on the one writing connection, which orders
 //! them all; the locks above are then free.

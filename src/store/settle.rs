@@ -83,6 +83,14 @@ impl Store {
         let now = settled.now;
         let _turn = self.round().await;
         let tx = self.begin().await?;
+        let leaving: Vec<AppointmentId> = settled
+            .settlements
+            .iter()
+            .filter(|settlement| settlement.erased)
+            .map(|settlement| settlement.appointment_id)
+            .collect();
+        // Before the lease, as everybody does.
+        erased::lock(&tx, &leaving).await?;
         leases::fence(&tx, Fence::Lease(settled.lease)).await?;
         let touched = touch_connection(&tx, &settled).await?;
 
@@ -111,12 +119,6 @@ impl Store {
             }
         }
         finish_full_sync(&tx, connection_id, ended_at).await?;
-        let leaving: Vec<AppointmentId> = settled
-            .settlements
-            .iter()
-            .filter(|settlement| settlement.erased)
-            .map(|settlement| settlement.appointment_id)
-            .collect();
         erased::forget(&tx, Some(&leaving)).await?;
         let due = leases::reschedule(&tx, connection_id, settled.wait, settled.breaker).await?;
         let news = news(&tx, &settled, &touched, &given_up).await?;

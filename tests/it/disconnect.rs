@@ -167,7 +167,12 @@ async fn a_coach_who_leaves_leaves_no_event_behind_in_a_former_coachs_calendar()
         daemon.no_events(provider, FORMER).await;
         eventually("nothing is known of it any more", async || {
             let left = "SELECT status FROM appointments";
-            daemon.database.texts(left, 0).await.is_empty().then_some(())
+            daemon
+                .database
+                .texts(left, 0)
+                .await
+                .is_empty()
+                .then_some(())
         })
         .await;
         assert_eq!(daemon.events(provider, COACH_EMAIL).len(), 2);

@@ -32,6 +32,7 @@
 //! | A settled connection forgets what it has still to do | `it::restart_in_mid_work::a_backlog_survives_restarts_and_kills`, `it::restart_in_mid_work::what_was_acknowledged_while_the_provider_was_down_is_carried_after_a_restart` |
 //! | An erased appointment is kept | `it::privacy::an_erasure_that_two_calendars_settle_at_once_is_complete` |
 //! | With a coach goes the work that removes their appointments from another coach's calendar | `it::disconnect::a_coach_who_leaves_leaves_no_event_behind_in_a_former_coachs_calendar` |
+//! | A settle waits for an appointment with the lease in hand, which who has the appointment wants next | `it::privacy::an_erasure_waits_for_a_report_of_its_appointment_without_its_lease_on_postgres` |
 //! | A calendar is refused, as one of its coach's appointments is forgotten that moment | `it::sign_in::an_appointment_that_is_being_erased_is_nothing_to_a_new_calendar_on_postgres`, `it::sign_in::an_appointment_forgotten_while_its_calendar_comes_back_is_left_out_on_postgres` |
 //! | Of a batch with a bad appointment the good ones are taken | `it::intake::a_batch_with_one_bad_appointment_is_refused_whole_and_says_where` |
 //! | An older revision overwrites a newer one | `api::tests::appointments::a_report_creates_then_changes_then_is_stale`, `it::intake::an_older_revision_changes_nothing` |

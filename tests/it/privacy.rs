@@ -1,12 +1,16 @@
 //! Client details leave only while they are switched on, and what left is taken back.
 
 use calendar_integration::domain::ProviderKind;
-use calendar_integration::simulator::{CoachEdit, EffectKind, LiveEvent};
+use calendar_integration::simulator::{
+    CallKind, CoachEdit, EffectKind, FaultEffect, FaultRule, LiveEvent,
+};
 use chrono::TimeDelta;
 use serde_json::json;
 use uuid::Uuid;
 
-use crate::support::{Api, COACH_EMAIL, Session, Setup, TestDaemon, eventually, until};
+use crate::support::{
+    Api, COACH_EMAIL, Session, Setup, TestDaemon, eventually, needs_postgres, until,
+};
 
 fn with_details(coach: Uuid, daemon: &TestDaemon) -> Session {
     Session {
@@ -209,6 +213,48 @@ async fn an_erasure_that_two_calendars_settle_at_once_is_complete() {
                 .iter()
                 .all(|provider| held(*provider) == 0))
         .then_some(())
+    })
+    .await;
+}
+
+/// Who reports an appointment locks it and then the leases of its calendars; who removes it from one of
+/// them must not wait for it with the lease in hand.
+#[tokio::test]
+async fn an_erasure_waits_for_a_report_of_its_appointment_without_its_lease_on_postgres() {
+    needs_postgres();
+    let daemon = TestDaemon::start().await;
+    let coach = Uuid::new_v4();
+    let service = daemon.service();
+    let provider = ProviderKind::Google;
+    let id = daemon.connect(provider, coach, COACH_EMAIL).await;
+    let session = with_details(coach, &daemon);
+    service.report(&session).await;
+    service.settled(id).await;
+    let away = FaultRule::always(FaultEffect::status(503)).at(CallKind::Delete);
+    let away = daemon.fail(away);
+    let path = format!("appointments/{}", session.id);
+    service.delete(&path).await.expect(202);
+
+    let report = "SELECT id FROM appointments FOR NO KEY UPDATE";
+    let report = daemon.database.hold(report).await;
+    eventually("a round of the erasure waits to be recorded", async || {
+        (daemon.database.waits_for_locks().await > 0).then_some(())
+    })
+    .await;
+    let leases = "SET lock_timeout = '2s'; SELECT epoch FROM connection_leases FOR UPDATE";
+    daemon.database.run(leases).await;
+    report.let_go().await;
+
+    daemon.calendars.remove_fault(away);
+    daemon.no_events(provider, COACH_EMAIL).await;
+    eventually("it is forgotten", async || {
+        let left = "SELECT status FROM appointments";
+        daemon
+            .database
+            .texts(left, 0)
+            .await
+            .is_empty()
+            .then_some(())
     })
     .await;
 }
