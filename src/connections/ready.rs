@@ -55,14 +55,15 @@ impl Hands {
                     return Ok(Opened::Ended(RoundEnd::Due(None)));
                 }
             }
+            // Also where there is no such provider: another wait would end this one.
+            if let Some(wait) = claim.wait.filter(|wait| wait.until > now) {
+                return Ok(Opened::Ended(RoundEnd::Due(Some(wait.until))));
+            }
             let Some(service) = context.services.get(&claim.connection.provider) else {
                 return self.unconfigured(context, claim).await.map(Opened::Ended);
             };
             self.batch = service.api.max_batch();
             claim.due.truncate(claim.breaker.batch(self.batch));
-            if let Some(wait) = claim.wait.filter(|wait| wait.until > now) {
-                return Ok(Opened::Ended(RoundEnd::Due(Some(wait.until))));
-            }
             if claim.due.is_empty() && claim.due_at.is_none_or(|due_at| due_at > now) {
                 // Woken for nothing: leave no trace.
                 return Ok(Opened::Ended(RoundEnd::Due(claim.due_at)));

@@ -42,6 +42,7 @@
 //! | `Retry-After` is ignored | `provider::http::tests::a_wait_that_is_over_already_is_none`, `provider::google::failure::tests::slow_limits_wait_for_hours_and_an_overloaded_server_for_what_it_asks` |
 //! | Being limited costs an attempt | `it::rate_limits::being_limited_costs_no_attempt_and_is_waited_out` |
 //! | A new sign-in, or a disconnect, lifts the limit of an account | `it::rate_limits::a_limit_outlasts_a_new_sign_in_and_a_disconnect` |
+//! | A provider that is not configured for a while lifts the limits of its accounts | `it::rate_limits::a_limit_outlasts_a_provider_that_is_not_configured_for_a_while` |
 //! | An outage takes a job's last attempt | `plan::retry::tests::an_outage_takes_no_last_attempt_and_delays_nothing_beyond_its_end` |
 //! | Work that always fails is tried for ever | `it::retries::after_the_last_attempt_a_job_has_failed_and_can_be_replayed` |
 //! | What is refused for good is tried again | `it::retries::what_a_provider_refuses_for_good_is_not_tried_again` |

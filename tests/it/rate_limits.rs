@@ -197,3 +197,49 @@ async fn a_limit_outlasts_a_new_sign_in_and_a_disconnect() {
             .await;
     }
 }
+
+#[tokio::test]
+async fn a_limit_outlasts_a_provider_that_is_not_configured_for_a_while() {
+    let mut daemon = Setup::with_manual_clock().start().await;
+    let provider = ProviderKind::Google;
+    let (coach, other) = (Uuid::new_v4(), Uuid::new_v4());
+    let id = daemon.connect(provider, coach, COACH_EMAIL).await;
+    let beside = daemon.connect(provider, other, "other@example.com").await;
+    let service = daemon.service();
+    service.settled(id).await;
+    let limited = FaultRule::once(FaultEffect::too_many_requests("90"));
+    daemon.fail(limited.of(COACH_EMAIL).at(CallKind::Create));
+    let session = Session::tomorrow(coach, daemon.now());
+    service.report(&session).await;
+    let waiting = eventually("it waits", async || {
+        let waiting = service.sync_status(id).await["waiting"].clone();
+        (waiting["reason"] == "limit").then_some(waiting)
+    })
+    .await;
+
+    let unset = [("GOOGLE_CLIENT_ID", ""), ("GOOGLE_CLIENT_SECRET", "")];
+    daemon.restart_with(&unset).await;
+    let service = daemon.service();
+    service.sync_now(id).await;
+    let theirs = Session::tomorrow(other, daemon.now());
+    service.report(&theirs).await;
+    eventually("others wait for the provider", async || {
+        let status = service.sync_status(beside).await;
+        (status["waiting"]["reason"] == "not_configured").then_some(())
+    })
+    .await;
+    assert_eq!(service.sync_status(id).await["waiting"], waiting);
+    daemon
+        .restart_with(&[
+            ("GOOGLE_CLIENT_ID", "demo-google-client"),
+            ("GOOGLE_CLIENT_SECRET", "demo-google-secret"),
+        ])
+        .await;
+    let service = daemon.service();
+    assert_eq!(service.sync_status(id).await["waiting"], waiting);
+    assert!(daemon.events(provider, COACH_EMAIL).is_empty());
+    daemon.advance(TimeDelta::seconds(100));
+    daemon
+        .event(provider, COACH_EMAIL, session.id, |_| true)
+        .await;
+}
