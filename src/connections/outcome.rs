@@ -292,7 +292,7 @@ fn failed(
             tally.pause(until, failure);
             (None, waiting(until, Some(error)))
         }
-        Verdict::Replan(stale) => {
+        Verdict::Replan { stale, at } => {
             let mapping = match stale {
                 Stale::Gone => before.map(gone),
                 // Read first, next time.
@@ -302,7 +302,7 @@ fn failed(
                 }),
             };
             let end = JobEnd::Again {
-                at: now,
+                at,
                 counted: true,
                 flags: Flags::CHANGE,
                 error: Some(error),

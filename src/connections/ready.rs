@@ -163,7 +163,7 @@ impl Hands {
             Verdict::AwaitReauth(reason) => tally.reauth = Some(reason),
             Verdict::PauseProvider { until } => tally.pause(until, failure),
             // Not said of a token; a later look does no harm.
-            Verdict::Replan(_) | Verdict::GiveUp => {
+            Verdict::Replan { .. } | Verdict::GiveUp => {
                 tally.wait_until(now + TimeDelta::minutes(1), WaitReason::Outage);
             }
         }

@@ -34,8 +34,8 @@ pub enum Verdict {
     Wait { until: Timestamp, scope: RateScope },
     /// The connection waits for its coach; the job is kept and no attempt is counted.
     AwaitReauth(ReauthReason),
-    /// Read again and plan again at once; the attempt counts.
-    Replan(Stale),
+    /// Forget what was believed of the event, and plan again then; the attempt counts.
+    Replan { stale: Stale, at: Timestamp },
     /// Nobody calls this provider before `until`; no attempt is counted.
     PauseProvider { until: Timestamp },
     /// The job ends as failed; it can be replayed.
@@ -69,11 +69,18 @@ pub fn judge(
             }
         }
         SyncFailure::NeedsReauth(reason) => Verdict::AwaitReauth(*reason),
-        // An event that is stale again and again is somebody else's struggle: give it time.
-        SyncFailure::StaleTarget(_) if failed_attempts >= REPLANS => {
-            later(failed_attempts, backoff, now, jitter)
+        SyncFailure::StaleTarget(stale) => {
+            let stale = *stale;
+            if failed_attempts < REPLANS {
+                return Verdict::Replan { stale, at: now };
+            }
+            // An event that is stale again and again is somebody else's struggle: give it time. It is
+            // forgotten all the same, for earlier attempts may have failed for another reason.
+            match later(failed_attempts, backoff, now, jitter) {
+                Verdict::RetryAt(at) => Verdict::Replan { stale, at },
+                verdict => verdict,
+            }
         }
-        SyncFailure::StaleTarget(stale) => Verdict::Replan(*stale),
         SyncFailure::Permanent { .. } => Verdict::GiveUp,
         SyncFailure::Operator { .. } => Verdict::PauseProvider {
             until: now + OPERATOR_PAUSE,
@@ -180,6 +187,24 @@ mod tests {
         assert_eq!(verdict(79, TimeDelta::hours(72)), Verdict::WaitOut(soon));
         assert_eq!(verdict(79, TimeDelta::minutes(5)), Verdict::GiveUp);
         assert_eq!(verdict(79, TimeDelta::hours(74)), Verdict::GiveUp);
+    }
+
+    #[test]
+    fn an_event_that_is_gone_is_known_to_be_however_much_failed_before() {
+        let stale = Stale::Gone;
+        let failure = SyncFailure::StaleTarget(stale);
+        let verdict = |attempts| {
+            let breaker = Breaker::default();
+            judge(&failure, attempts, BACKOFF, &breaker, now(), Jitter(0))
+        };
+        assert_eq!(verdict(2), Verdict::Replan { stale, at: now() });
+        for attempts in [3, 78] {
+            let Verdict::Replan { at, .. } = verdict(attempts) else {
+                panic!("after {attempts} attempts");
+            };
+            assert!(at > now(), "the one who removes it is given time");
+        }
+        assert_eq!(verdict(79), Verdict::GiveUp);
     }
 
     #[test]

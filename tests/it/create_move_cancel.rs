@@ -4,7 +4,7 @@ use calendar_integration::domain::ProviderKind;
 use chrono::TimeDelta;
 use uuid::Uuid;
 
-use calendar_integration::simulator::CoachEdit;
+use calendar_integration::simulator::{CallKind, CoachEdit, FaultEffect, FaultRule};
 
 use crate::support::{COACH_EMAIL, Session, TestDaemon, eventually, until};
 
@@ -217,6 +217,38 @@ async fn an_event_the_coach_deleted_comes_back_with_the_next_change() {
                 event.starts_at == session.starts_at
             })
             .await;
+    }
+    daemon.no_duplicates();
+}
+
+/// The attempts that failed before were not about the event.
+#[tokio::test]
+async fn an_event_the_coach_deleted_comes_back_also_after_trouble() {
+    let daemon = TestDaemon::start().await;
+    let coach = Uuid::new_v4();
+    let service = daemon.service();
+    for provider in ProviderKind::ALL {
+        let id = daemon.connect(provider, coach, COACH_EMAIL).await;
+        let session = Session::tomorrow(coach, daemon.now());
+        service.report(&session).await;
+        daemon
+            .event(provider, COACH_EMAIL, session.id, |_| true)
+            .await;
+        service.settled(id).await;
+        daemon.edit(provider, session.id, &CoachEdit::Delete);
+        let trouble = FaultRule::always(FaultEffect::status(503)).times(4);
+        daemon.fail(trouble.on(provider).at(CallKind::Update));
+        let session = session.moved(TimeDelta::hours(3));
+        service.report(&session).await;
+        daemon
+            .event(provider, COACH_EMAIL, session.id, |event| {
+                event.starts_at == session.starts_at
+            })
+            .await;
+        service
+            .delete(&format!("connections/{id}"))
+            .await
+            .expect(200);
     }
     daemon.no_duplicates();
 }

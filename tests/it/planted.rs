@@ -10,6 +10,7 @@
 //! | An hour is lost in the hour that autumn repeats | `it::zones::instants_are_exact_in_both_calendars_also_around_clock_changes` |
 //! | A cancellation is lost while automatic updates are off | `it::switches::without_automatic_updates_changes_and_cancellations_wait_for_sync_now` |
 //! | The mapping of a deleted event keeps it from being made again | `it::create_move_cancel::an_event_the_coach_deleted_comes_back_with_the_next_change` |
+//! | After some failed attempts an event that is gone is not believed to be | `plan::retry::tests::an_event_that_is_gone_is_known_to_be_however_much_failed_before`, `it::create_move_cancel::an_event_the_coach_deleted_comes_back_also_after_trouble` |
 //! | A deleted event is believed to be there, as nobody looks | `it::create_move_cancel::an_event_the_coach_deleted_comes_back_with_sync_now` |
 //! | Client details get out with the switch off | `plan::content::tests::with_details_off_no_template_lets_client_data_through`, `it::privacy::nothing_of_the_client_leaves_by_default` |
 //! | The client is invited with the switch off | `plan::content::tests::with_details_off_the_event_is_generic`, `it::privacy::nothing_of_the_client_leaves_by_default` |
