@@ -1,6 +1,11 @@
 //! Calls that only look: a person waits for the answer, so they are made at once, under the lease and
 //! within the limits, by the worker that also does the connection's work.
 //!
+//! What the provider said of its limits holds for them as for rounds: while the connection waits for one
+//! nothing is called, and the person is told until when; one that a call meets, the connection's work
+//! waits for, too. Other waits are no reason to refuse a person: they may be about to see whether an
+//! outage is over.
+//!
 //! Any node takes them. One that does not hold the lease asks its owner for it, waits a few seconds,
 //! and keeps it afterwards: people come back to the node that answered them.
 
@@ -10,9 +15,11 @@ use ractor::RpcReplyPort;
 
 use super::context::WorkerContext;
 use super::round::Hands;
+use super::send::still_refused;
 use super::services::Service;
 use crate::domain::{
-    Calendar, CalendarId, Connection, ConnectionStatus, FailureCode, ReauthReason, SyncFailure,
+    Calendar, CalendarId, Connection, ConnectionStatus, FailureCode, RateScope, ReauthReason,
+    SyncFailure, Timestamp, WaitReason,
 };
 use crate::provider::Access;
 use crate::store::{Lease, StoreError};
@@ -24,6 +31,9 @@ pub(super) const HANDOVER_PATIENCE: Duration = Duration::from_secs(10);
 /// How often it looks meanwhile.
 const FIRST_PAUSE: Duration = Duration::from_millis(20);
 const LONGEST_PAUSE: Duration = Duration::from_millis(250);
+/// A limit that ends so soon is waited for, and the person not told of it: while there is much to do,
+/// our own holds the connection back for a second or two after every batch.
+const SHORT_LIMIT: Duration = Duration::from_secs(3);
 
 /// How a connection answered to a live call.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -93,6 +103,7 @@ impl Hands {
                 return Ok(());
             }
         };
+        self.outwait_short_limit(context, service).await?;
         match call {
             LiveCall::Test(reply) => {
                 let started = context.clock.monotonic();
@@ -140,6 +151,8 @@ impl Hands {
         let Some(view) = context.store.connection(self.connection_id).await? else {
             return Ok(Err(Unreachable::NotFound));
         };
+        self.provider = Some(view.connection.provider);
+        (self.wait, self.breaker) = context.store.wait_and_breaker(self.connection_id).await?;
         Ok(match context.services.get(&view.connection.provider) {
             Some(service) => Ok((view.connection, service)),
             None => Err(Unreachable::Busy),
@@ -172,7 +185,34 @@ impl Hands {
         }
     }
 
-    /// Looks at the provider; once more with a fresh token if the present one is refused.
+    /// Until when the provider, or our limiter on its behalf, wants no call.
+    fn limited_until(&self, context: &WorkerContext, service: &Service) -> Option<Timestamp> {
+        let now = context.clock.now();
+        let stored = self
+            .wait
+            .filter(|wait| wait.why == WaitReason::Limit && wait.until > now);
+        stored
+            .map(|wait| wait.until)
+            .max(service.limited_until(now))
+    }
+
+    async fn outwait_short_limit(
+        &self,
+        context: &WorkerContext,
+        service: &Service,
+    ) -> Result<(), StoreError> {
+        let Some(until) = self.limited_until(context, service) else {
+            return Ok(());
+        };
+        match (until - context.clock.now()).to_std() {
+            Ok(left) if left <= SHORT_LIMIT => {
+                self.within_lease(context, context.clock.sleep(left)).await
+            }
+            Ok(_) | Err(_) => Ok(()),
+        }
+    }
+
+    /// Looks at the provider, unless that wants no call now.
     async fn look(
         &mut self,
         context: &WorkerContext,
@@ -183,6 +223,56 @@ impl Hands {
         if connection.status == ConnectionStatus::NeedsReauth {
             return Ok(Err(SyncFailure::NeedsReauth(ReauthReason::GrantRefused)));
         }
+        if let Some(until) = self.limited_until(context, service) {
+            return Ok(Err(SyncFailure::RateLimited {
+                until: Some(until),
+                scope: RateScope::Connection,
+            }));
+        }
+        let looked = self.call(context, service, look).await?;
+        if let Err(failure) = &looked {
+            self.heed(context, service, connection, failure).await?;
+        }
+        Ok(looked)
+    }
+
+    /// A limit, and a grant that is gone for good, concern the connection's work as well: they are
+    /// recorded as at the end of a round. All else is this call's alone.
+    async fn heed(
+        &mut self,
+        context: &WorkerContext,
+        service: &Service,
+        connection: &Connection,
+        failure: &SyncFailure,
+    ) -> Result<(), StoreError> {
+        let concerns_all = match failure {
+            // One that is set aside does no work, and is due when that ends.
+            SyncFailure::RateLimited { .. } => connection.status == ConnectionStatus::Active,
+            SyncFailure::NeedsReauth(_) => true,
+            SyncFailure::Retryable { .. }
+            | SyncFailure::StaleTarget(_)
+            | SyncFailure::Permanent { .. }
+            | SyncFailure::Operator { .. } => false,
+        };
+        let Some(lease) = self.lease.filter(|_| concerns_all) else {
+            return Ok(());
+        };
+        // Nothing was claimed: rows that were left behind still are.
+        let recover = self.recover;
+        let settings_version = connection.settings_version;
+        self.stand_back(context, service, lease, settings_version, failure)
+            .await?;
+        self.recover = recover;
+        Ok(())
+    }
+
+    /// Calls the provider; once more with a fresh token if the present one is refused.
+    async fn call(
+        &mut self,
+        context: &WorkerContext,
+        service: &Service,
+        look: Look<'_>,
+    ) -> Result<Result<Looked, SyncFailure>, StoreError> {
         let budget = self.budget(context, service);
         for last in [false, true] {
             if let Err(no_token) = self.make_token_ready(context, service).await {
@@ -200,7 +290,7 @@ impl Hands {
                 Err(SyncFailure::NeedsReauth(ReauthReason::GrantRefused)) if !last => {
                     self.tokens.access_refused();
                 }
-                looked => return Ok(looked),
+                looked => return Ok(looked.map_err(still_refused)),
             }
         }
         Ok(Err(SyncFailure::NeedsReauth(ReauthReason::GrantRefused)))

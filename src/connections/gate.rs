@@ -84,7 +84,7 @@ enum Why {
 impl Gate {
     /// Whether `who` has to wait; otherwise it may call, perhaps as a probe.
     pub(super) fn ask(&mut self, who: ConnectionId, now: Timestamp) -> Option<Wait> {
-        if let Some(until) = self.limited_until.filter(|until| *until > now) {
+        if let Some(until) = self.limited_until(now) {
             let why = WaitReason::Limit;
             return Some(Wait { until, why });
         }
@@ -107,6 +107,11 @@ impl Gate {
                 Why::Outage => WaitReason::Outage,
             },
         })
+    }
+
+    /// Until when the provider limits everybody, if it does.
+    pub(super) fn limited_until(&self, now: Timestamp) -> Option<Timestamp> {
+        self.limited_until.filter(|until| *until > now)
     }
 
     /// Takes note of a round; answers whether the gate opened.

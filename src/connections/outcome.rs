@@ -133,6 +133,14 @@ impl Tally {
         self.wait = Some(self.wait.map_or(wait, |before| before.and(wait)));
     }
 
+    /// The provider limits the connection, or everybody.
+    pub(super) fn limit(&mut self, until: Timestamp, scope: RateScope) {
+        self.wait_until(until, WaitReason::Limit);
+        if scope == RateScope::Provider {
+            self.closed_until = self.closed_until.max(Some(until));
+        }
+    }
+
     /// The provider does not accept our set-up.
     pub(super) fn pause(&mut self, until: Timestamp, failure: &SyncFailure) {
         self.wait_until(until, WaitReason::SetUp);
@@ -278,10 +286,7 @@ fn failed(
         }
         Verdict::WaitOut(at) => (None, waiting(at, Some(error))),
         Verdict::Wait { until, scope } => {
-            tally.wait_until(until, WaitReason::Limit);
-            if scope == RateScope::Provider {
-                tally.closed_until = tally.closed_until.max(Some(until));
-            }
+            tally.limit(until, scope);
             (None, waiting(until, Some(error)))
         }
         Verdict::AwaitReauth(reason) => {

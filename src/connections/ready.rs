@@ -92,10 +92,10 @@ impl Hands {
                     return set_aside(context, lease, &why).await.map(Opened::Ended);
                 }
                 Err(NoToken::Failure(failure)) => {
-                    let end = self
-                        .no_token(context, service, lease, settings_version, &failure)
+                    let due = self
+                        .stand_back(context, service, lease, settings_version, &failure)
                         .await?;
-                    return Ok(Opened::Ended(end));
+                    return Ok(Opened::Ended(RoundEnd::Due(due)));
                 }
             }
         }
@@ -143,23 +143,28 @@ impl Hands {
         }
     }
 
-    /// There is no token to call with: the connection waits, and no job is charged for it.
-    async fn no_token(
+    /// Records a failure that is no job's: the connection waits, or for its coach, and no job is charged
+    /// for it. Answers when it is due next.
+    pub(super) async fn stand_back(
         &mut self,
         context: &WorkerContext,
         service: &Service,
         lease: Lease,
         settings_version: i64,
         failure: &SyncFailure,
-    ) -> Result<RoundEnd, StoreError> {
+    ) -> Result<Option<Timestamp>, StoreError> {
         let now = context.clock.now();
         let mut tally = Tally::default();
+        // A round begins after its end; a person's call may go out during it.
+        if let Some(wait) = self.wait.filter(|wait| wait.until > now) {
+            tally.wait_until(wait.until, wait.why);
+        }
         tally.note(failure);
         let jitter = context.entropy.jitter();
         match judge(failure, 0, context.backoff, &self.breaker, now, jitter) {
             // How long is up to the breaker: it may be one sign-in service for everybody.
             Verdict::RetryAt(_) | Verdict::WaitOut(_) => {}
-            Verdict::Wait { until, .. } => tally.wait_until(until, WaitReason::Limit),
+            Verdict::Wait { until, scope } => tally.limit(until, scope),
             Verdict::AwaitReauth(reason) => tally.reauth = Some(reason),
             Verdict::PauseProvider { until } => tally.pause(until, failure),
             // Not said of a token; a later look does no harm.
@@ -168,10 +173,8 @@ impl Hands {
             }
         }
         self.hear(context, service, &mut tally, now);
-        let due = self
-            .settle(context, lease, settings_version, Vec::new(), tally, now)
-            .await?;
-        Ok(RoundEnd::Due(due))
+        self.settle(context, lease, settings_version, Vec::new(), tally, now)
+            .await
     }
 
     async fn wait(

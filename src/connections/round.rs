@@ -132,9 +132,6 @@ impl Hands {
                 settlement
             })
             .collect();
-        if let Some(until) = tally.closed_until() {
-            context.nodes.limited(provider, until);
-        }
         self.hear(context, service, &mut tally, now);
         let due = self
             .settle(context, lease, settings_version, settlements, tally, now)
@@ -148,7 +145,8 @@ impl Hands {
         Ok(RoundEnd::Due(due))
     }
 
-    /// Tells the breakers, the connection's own and the provider's, how the round went. While nothing
+    /// Tells the breakers, the connection's own and the provider's, how the round went, and the other
+    /// nodes what concerns them. While nothing
     /// succeeds, the connection waits between its rounds, however many rows are due: a provider in
     /// trouble is probed, not hammered.
     pub(super) fn hear(
@@ -168,6 +166,9 @@ impl Hands {
             Heard::Sense | Heard::Nothing => {}
         }
         self.breaker = self.breaker.after(heard, now);
+        if let Some(until) = tally.closed_until() {
+            context.nodes.limited(service.api.kind(), until);
+        }
         if tally.apply_to(service, self.connection_id, now) {
             self.reopened = Some(service.api.kind());
         }

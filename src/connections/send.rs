@@ -113,7 +113,7 @@ impl Hands {
 
 /// The provider just gave us this token: that it refuses it is the provider's trouble, and no reason
 /// to send a coach to the sign-in page.
-fn still_refused(failure: SyncFailure) -> SyncFailure {
+pub(super) fn still_refused(failure: SyncFailure) -> SyncFailure {
     match failure {
         SyncFailure::NeedsReauth(ReauthReason::GrantRefused) => SyncFailure::retryable(
             FailureCode::ServerError,

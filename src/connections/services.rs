@@ -68,6 +68,11 @@ impl Service {
         self.lock().ask(who, now)
     }
 
+    /// Until when the provider limits everybody, if it does; see [`Gate`].
+    pub(super) fn limited_until(&self, now: Timestamp) -> Option<Timestamp> {
+        self.lock().limited_until(now)
+    }
+
     /// Takes note of a round; answers whether the provider is open again by it.
     pub(super) fn heard(&self, who: ConnectionId, heard: Heard, now: Timestamp) -> bool {
         self.lock().heard(who, heard, now)

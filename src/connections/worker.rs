@@ -194,7 +194,6 @@ impl Worker {
         call: LiveCall,
         hands: &mut Hands,
     ) -> Result<(), StoreError> {
-        let before = hands.lease;
         let answered = hands.answer(&self.context, call).await;
         let state = match hands.lease {
             Some(_) => WorkerState::Idle,
@@ -204,11 +203,9 @@ impl Worker {
         self.record
             .update(|record| record.lease_epoch = hands.lease.map(|lease| lease.epoch));
         if hands.lease.is_some() {
-            // Work came with the lease, or another node has been waiting for it during the call.
-            let is_new = hands.lease != before;
-            if is_new || !self.context.nodes.is_alone() {
-                self.look_again(myself);
-            }
+            // Work came with the lease, another node has been waiting for it during the call, or the
+            // call has shown that the connection must wait.
+            self.look_again(myself);
         }
         match answered {
             Ok(()) => Ok(()),

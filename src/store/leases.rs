@@ -188,6 +188,22 @@ impl Store {
         .await
     }
 
+    /// What the connection waits for, and its breaker, as its last owner left them.
+    pub async fn wait_and_breaker(
+        &self,
+        connection_id: ConnectionId,
+    ) -> Result<(Option<Wait>, Breaker), StoreError> {
+        in_time(async {
+            let row = lease::Entity::find_by_id(connection_id)
+                .one(&self.read)
+                .await?;
+            let wait = row.as_ref().and_then(lease::Model::wait);
+            let breaker = row.as_ref().map(lease::Model::breaker);
+            Ok((wait, breaker.unwrap_or_default()))
+        })
+        .await
+    }
+
     /// Who holds which lease, for health.
     pub async fn lease_of(
         &self,

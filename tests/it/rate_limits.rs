@@ -6,7 +6,7 @@ use chrono::TimeDelta;
 use serde_json::json;
 use uuid::Uuid;
 
-use crate::support::{COACH_EMAIL, Session, Setup, eventually, until};
+use crate::support::{COACH_EMAIL, Reply, Session, Setup, TestDaemon, eventually, until};
 
 #[tokio::test]
 async fn being_limited_costs_no_attempt_and_is_waited_out() {
@@ -158,6 +158,187 @@ async fn what_the_project_may_use_is_shared_by_all_its_accounts() {
     let calls = daemon.calendars.calls();
     let refused = calls.iter().find(|calls| matches!(calls.status, 403 | 429));
     assert!(refused.is_none(), "{refused:?}");
+}
+
+fn calls(daemon: &TestDaemon) -> u64 {
+    daemon
+        .calendars
+        .calls()
+        .iter()
+        .map(|calls| calls.count)
+        .sum()
+}
+
+/// In seconds.
+fn retry_after(reply: &Reply) -> u64 {
+    let told = reply
+        .header("retry-after")
+        .and_then(|wait| wait.parse().ok());
+    told.expect("a wait in seconds")
+}
+
+/// Every way to have a connection call its provider is refused until the limit ends, and calls nobody.
+async fn nobody_asks(daemon: &TestDaemon, id: Uuid, left: std::ops::RangeInclusive<u64>) {
+    let service = daemon.service();
+    let before = calls(daemon);
+    let path = format!("connections/{id}");
+    let tested = service.post(&format!("{path}/test"), None).await;
+    let tested = tested.expect(200);
+    assert_eq!(tested["ok"], false);
+    assert_eq!(tested["problem"]["code"], "rate_limited", "{tested}");
+    let elsewhere = json!({"calendar_id": "elsewhere"});
+    let replies = [
+        service.get(&format!("{path}/calendars")).await,
+        service.put(&path, &elsewhere).await,
+        service
+            .post(&format!("{path}/preview"), Some(&elsewhere))
+            .await,
+    ];
+    for reply in replies {
+        let wait = retry_after(&reply);
+        assert!(left.contains(&wait), "{wait}: {}", reply.text);
+        assert_eq!(reply.problem(503), "provider_rate_limited");
+    }
+    assert_eq!(calls(daemon), before, "nobody was called");
+}
+
+#[tokio::test]
+async fn a_limit_holds_for_those_who_press_a_button_as_well() {
+    let daemon = Setup::with_manual_clock().start().await;
+    let service = daemon.service();
+    for provider in ProviderKind::ALL {
+        let coach = Uuid::new_v4();
+        let id = daemon.connect(provider, coach, COACH_EMAIL).await;
+        service.settled(id).await;
+        let limited = FaultRule::once(FaultEffect::too_many_requests("240"));
+        daemon.fail(limited.on(provider).at(CallKind::Create));
+        let session = Session::tomorrow(coach, daemon.now());
+        service.report(&session).await;
+        eventually("it waits", async || {
+            let waiting = &service.sync_status(id).await["waiting"];
+            (waiting["reason"] == "limit").then_some(())
+        })
+        .await;
+        // Nor is a token fetched.
+        daemon.calendars.expire_access_tokens(provider, COACH_EMAIL);
+        nobody_asks(&daemon, id, 240..=241).await;
+        daemon.advance(TimeDelta::seconds(180));
+        nobody_asks(&daemon, id, 60..=61).await;
+        daemon.advance(TimeDelta::seconds(62));
+        let path = format!("connections/{id}/calendars");
+        service.get(&path).await.expect(200);
+        daemon
+            .event(provider, COACH_EMAIL, session.id, |_| true)
+            .await;
+    }
+}
+
+#[tokio::test]
+async fn a_limit_of_the_project_holds_for_those_who_press_a_button_as_well() {
+    let daemon = Setup::with_manual_clock().start().await;
+    let service = daemon.service();
+    let (coach, other) = (Uuid::new_v4(), Uuid::new_v4());
+    let google = ProviderKind::Google;
+    let id = daemon.connect(google, coach, COACH_EMAIL).await;
+    let theirs = daemon.connect(google, other, "other@example.com").await;
+    for id in [id, theirs] {
+        service.settled(id).await;
+    }
+    let over = FaultEffect::Status {
+        status: 403,
+        code: Some("dailyLimitExceeded".to_owned()),
+        retry_after: Some("600".to_owned()),
+    };
+    daemon.fail(
+        FaultRule::once(over)
+            .of(COACH_EMAIL)
+            .at(CallKind::Calendars),
+    );
+    // Whoever meets it is told, and it holds for everybody's work and calls.
+    let path = format!("connections/{id}/calendars");
+    let reply = service.get(&path).await;
+    let wait = retry_after(&reply);
+    assert_eq!(reply.problem(503), "provider_rate_limited");
+    assert!(wait >= 600, "{wait}");
+    nobody_asks(&daemon, theirs, 600..=wait + 1).await;
+}
+
+#[tokio::test]
+async fn a_limit_told_to_a_person_holds_for_the_work_as_well() {
+    let daemon = Setup::with_manual_clock().start().await;
+    let service = daemon.service();
+    for provider in ProviderKind::ALL {
+        let coach = Uuid::new_v4();
+        let id = daemon.connect(provider, coach, COACH_EMAIL).await;
+        service.settled(id).await;
+        let limited = FaultRule::once(FaultEffect::too_many_requests("120"));
+        daemon.fail(limited.on(provider).at(CallKind::Calendars));
+        let reply = service.get(&format!("connections/{id}/calendars")).await;
+        assert_eq!(retry_after(&reply), 120);
+        assert_eq!(reply.problem(503), "provider_rate_limited");
+        let waiting = &service.sync_status(id).await["waiting"];
+        assert_eq!(waiting["reason"], "limit");
+        nobody_asks(&daemon, id, 120..=121).await;
+
+        let session = Session::tomorrow(coach, daemon.now());
+        service.report(&session).await;
+        service.sync_now(id).await;
+        // Somebody else's change is carried after all that was to be done for this one.
+        let (other, email) = (Uuid::new_v4(), "other@example.com");
+        let theirs = Session::tomorrow(other, daemon.now());
+        daemon.connect(provider, other, email).await;
+        service.report(&theirs).await;
+        daemon.event(provider, email, theirs.id, |_| true).await;
+        daemon.advance(TimeDelta::seconds(119));
+        let moved = theirs.moved(TimeDelta::hours(1));
+        service.report(&moved).await;
+        daemon
+            .event(provider, email, moved.id, |event| {
+                event.starts_at == moved.starts_at
+            })
+            .await;
+        assert!(daemon.events(provider, COACH_EMAIL).is_empty());
+        daemon.advance(TimeDelta::seconds(3));
+        daemon
+            .event(provider, COACH_EMAIL, session.id, |_| true)
+            .await;
+        let status = service.settled(id).await;
+        assert_eq!(session.job_in(&status)["attempts"], 0);
+    }
+}
+
+/// Our own limiter holds a connection back after every batch. Those waits are short, and nobody is
+/// told of them.
+#[tokio::test]
+async fn a_long_backfill_keeps_nobody_from_listing_the_calendars() {
+    let daemon = Setup::default()
+        .set("GOOGLE_LIMIT_PER_USER", "60/3s")
+        .start()
+        .await;
+    let coach = Uuid::new_v4();
+    let service = daemon.service();
+    let items: Vec<_> = (0..200)
+        .map(|_| Session::tomorrow(coach, daemon.now()).item())
+        .collect();
+    let batch = json!({"appointments": items});
+    service
+        .post("appointments/batch", Some(&batch))
+        .await
+        .expect(200);
+    let id = daemon
+        .connect(ProviderKind::Google, coach, COACH_EMAIL)
+        .await;
+    let path = format!("connections/{id}/calendars");
+    for _ in 0..3 {
+        eventually("it waits for our own limiter", async || {
+            let waiting = &service.sync_status(id).await["waiting"];
+            (waiting["reason"] == "limit").then_some(())
+        })
+        .await;
+        service.get(&path).await.expect(200);
+    }
+    let status = service.sync_status(id).await;
+    assert_ne!(status["pending"], 0, "it was over too early");
 }
 
 /// The limit is the account's: another sign-in, or the end of the connection, does not lift it.

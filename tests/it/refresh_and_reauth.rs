@@ -119,6 +119,31 @@ async fn a_revoked_grant_parks_the_connection_and_signing_in_again_catches_up() 
     daemon.no_duplicates();
 }
 
+/// Nothing is to be done for the connection: the one who asks is the first to hear of it.
+#[tokio::test]
+async fn a_revoked_grant_that_a_person_meets_parks_the_connection_at_once() {
+    let daemon = TestDaemon::start().await;
+    let service = daemon.service();
+    for provider in ProviderKind::ALL {
+        let coach = Uuid::new_v4();
+        let id = daemon.connect(provider, coach, COACH_EMAIL).await;
+        service.settled(id).await;
+        assert!(daemon.calendars.revoke(provider, COACH_EMAIL));
+        let path = format!("connections/{id}/calendars");
+        let reply = service.get(&path).await;
+        assert_eq!(reply.problem(409), "needs_reauth");
+        let connection = service.connection(coach, id).await;
+        assert_eq!(connection["status"], "needs_reauth", "{connection}");
+        let reason = connection["status_reason"].as_str().expect("a reason");
+        assert!(reason.contains("Sign in again"), "{reason}");
+
+        assert_eq!(daemon.connect(provider, coach, COACH_EMAIL).await, id);
+        service.get(&path).await.expect(200);
+        let connection = service.connection(coach, id).await;
+        assert_eq!(connection["status"], "active", "{connection}");
+    }
+}
+
 #[tokio::test]
 async fn trouble_while_refreshing_parks_nobody() {
     let daemon = Setup::with_manual_clock()
