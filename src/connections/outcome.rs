@@ -10,7 +10,7 @@ use crate::domain::{
     CalendarEvent, CalendarId, ConnectionId, EventContent, FailureCode, Flags, Jitter, LastSync,
     Mapping, Parts, RateScope, ReauthReason, Stale, SyncFailure, Timestamp, Wait, WaitReason,
 };
-use crate::plan::{Breaker, Heard, Plan, Verdict, gone, judge, live};
+use crate::plan::{Breaker, Heard, Plan, Tries, Verdict, gone, judge, live};
 use crate::provider::{Done, Wrote};
 use crate::store::{Claimed, JobEnd, Settlement};
 
@@ -175,10 +175,13 @@ pub(super) fn settlement(
         }
         (Some(Err(failure)), before) => {
             tally.note(&failure);
-            let attempts = claimed.job.attempts;
+            let tries = Tries {
+                failed: claimed.job.attempts,
+                reported_at: claimed.job.created_at,
+            };
             let verdict = judge(
                 &failure,
-                attempts,
+                tries,
                 context.backoff,
                 breaker,
                 now,

@@ -10,7 +10,7 @@ use super::round::{Hands, RoundEnd};
 use super::services::Service;
 use super::token::{NoToken, UNREADABLE};
 use crate::domain::{ConnectionStatus, QuarantineReason, SyncFailure, Timestamp, Wait, WaitReason};
-use crate::plan::{Verdict, judge};
+use crate::plan::{Tries, Verdict, judge};
 use crate::security::Unreadable;
 use crate::store::{Claim, ClaimRequest, Fence, Lease, NoClaim, StoreError};
 
@@ -161,7 +161,11 @@ impl Hands {
         }
         tally.note(failure);
         let jitter = context.entropy.jitter();
-        match judge(failure, 0, context.backoff, &self.breaker, now, jitter) {
+        let no_job = Tries {
+            failed: 0,
+            reported_at: now,
+        };
+        match judge(failure, no_job, context.backoff, &self.breaker, now, jitter) {
             // How long is up to the breaker: it may be one sign-in service for everybody.
             Verdict::RetryAt(_) | Verdict::WaitOut(_) => {}
             Verdict::Wait { until, scope } => tally.limit(until, scope),

@@ -7,9 +7,11 @@
 //! within minutes, and a down provider is asked by one connection no more than once in two and a half
 //! minutes (`SLOW`, spread over its second half).
 //!
-//! An outage that is established, and younger than [`LONGEST_OUTAGE`], takes no job's last attempt. It
-//! is remembered for [`MEMORY`] after its last sign: when the provider stumbles while it comes back,
-//! a job that spent its attempts in the outage is still spared.
+//! An outage that is established takes no job's last attempt for [`LONGEST_OUTAGE`], counted from its
+//! beginning or from the job's report, whichever was later. It is remembered for [`MEMORY`] after its
+//! last sign: when the provider stumbles while it comes back, a job that spent its attempts in the outage
+//! is still spared. For the same reason two outages with little between them look like one that began
+//! with the first; of a job reported since, that first part took nothing.
 //!
 //! The state is stored beside the lease, so that neither a restart nor another node starts from anew.
 
@@ -111,12 +113,11 @@ impl Breaker {
         jitter.spread(full)
     }
 
-    /// Whether a job's last attempt is not spent on a failure that speaks of an outage.
-    pub fn spares(&self, now: Timestamp) -> bool {
-        self.remembered(now).is_some_and(|outage| {
-            let age = now - outage.since;
-            ESTABLISHED <= age && age < LONGEST_OUTAGE
-        })
+    /// Whether the last attempt of a job reported then is not spent on a failure that speaks of an
+    /// outage.
+    pub fn spares(&self, reported_at: Timestamp, now: Timestamp) -> bool {
+        self.established(now)
+            .is_some_and(|outage| now - outage.since.max(reported_at) < LONGEST_OUTAGE)
     }
 
     /// The longest a job waits for its next attempt, where an outage is why it waits: it would
@@ -127,7 +128,12 @@ impl Breaker {
 
     /// An established outage without a success since.
     fn lasts(&self, now: Timestamp) -> bool {
-        self.fruitless >= HALF_OPEN_AFTER && self.spares(now)
+        self.fruitless >= HALF_OPEN_AFTER && self.established(now).is_some()
+    }
+
+    fn established(&self, now: Timestamp) -> Option<Outage> {
+        self.remembered(now)
+            .filter(|outage| now - outage.since >= ESTABLISHED)
     }
 
     fn age(&self, now: Timestamp) -> Option<Duration> {
@@ -138,6 +144,7 @@ impl Breaker {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use proptest::prelude::*;
 
     const BACKOFF: Backoff = Backoff {
         base: Duration::from_secs(5),
@@ -164,7 +171,7 @@ mod tests {
     #[test]
     fn an_outage_is_probed_more_and_more_slowly_but_never_given_up() {
         let (breaker, now, probes) = after_outage_of(TimeDelta::hours(71));
-        assert!(breaker.spares(now));
+        assert!(breaker.spares(start(), now));
         assert_eq!(breaker.batch(50), 1);
         assert_eq!(breaker.hold(BACKOFF, now, Jitter(u32::MAX)), SLOW);
         // With the shortest holds there are: a probe in two and a half minutes, and the beginning.
@@ -174,7 +181,7 @@ mod tests {
     #[test]
     fn a_mishap_takes_attempts_and_delays_by_seconds() {
         let (breaker, now, _) = after_outage_of(TimeDelta::minutes(9));
-        assert!(!breaker.spares(now));
+        assert!(!breaker.spares(start(), now));
         assert_eq!(breaker.longest_delay(now), None);
         assert!(breaker.hold(BACKOFF, now, Jitter(u32::MAX)) <= QUICK);
     }
@@ -191,17 +198,76 @@ mod tests {
     fn a_provider_that_stumbles_while_it_comes_back_is_still_forgiven() {
         let (breaker, now, _) = after_outage_of(TimeDelta::hours(71));
         let breaker = breaker.after(Heard::Sense, now);
-        assert!(breaker.spares(now + TimeDelta::minutes(1)));
+        assert!(breaker.spares(start(), now + TimeDelta::minutes(1)));
         let much_later = now + TimeDelta::hours(3);
-        assert!(!breaker.spares(much_later));
+        assert!(!breaker.spares(start(), much_later));
         let anew = breaker.after(Heard::Outage, much_later);
         assert_eq!(anew.outage.map(|outage| outage.since), Some(much_later));
     }
 
     #[test]
-    fn after_three_days_it_is_no_longer_taken_for_an_outage() {
+    fn after_three_days_an_outage_takes_the_last_attempt_of_what_was_reported_before_them() {
         let (breaker, now, _) = after_outage_of(TimeDelta::hours(73));
-        assert!(!breaker.spares(now));
+        assert!(!breaker.spares(start() - TimeDelta::hours(1), now));
+        assert!(!breaker.spares(start(), now));
+        assert!(breaker.spares(start() + TimeDelta::hours(1), now));
+        // It is probed no faster for that.
+        assert_eq!(breaker.hold(BACKOFF, now, Jitter(u32::MAX)), SLOW);
+    }
+
+    #[test]
+    fn two_outages_with_little_between_them_are_not_added_up() {
+        let (breaker, back_at, _) = after_outage_of(TimeDelta::hours(40));
+        // All is carried, and what is reported from now on was in no outage yet.
+        let mut breaker = breaker.after(Heard::Sense, back_at);
+        let reported_at = back_at + TimeDelta::hours(1);
+        let mut now = reported_at;
+        while now < reported_at + TimeDelta::hours(72) {
+            breaker = breaker.after(Heard::Outage, now);
+            assert!(breaker.spares(reported_at, now), "{}", now - reported_at);
+            now += TimeDelta::minutes(5);
+        }
+        // Bounded all the same: it may be this job alone.
+        assert!(!breaker.spares(reported_at, reported_at + LONGEST_OUTAGE));
+    }
+
+    fn heard() -> impl Strategy<Value = Heard> {
+        prop_oneof![
+            1 => Just(Heard::Sense),
+            1 => Just(Heard::Trouble),
+            1 => Just(Heard::Nothing),
+            12 => Just(Heard::Outage),
+        ]
+    }
+
+    proptest! {
+        /// However good and bad times follow each other.
+        #[test]
+        fn an_outage_that_is_on_spares_every_job_for_three_days_from_its_report_and_none_for_ever(
+            // Long enough for outages that follow each other to last for days together.
+            rounds in prop::collection::vec((heard(), 1..60_i64), 1..400),
+            reported_in in 0..400_usize,
+        ) {
+            let (mut breaker, mut now, mut reported_at) = (Breaker::default(), start(), start());
+            for (number, (heard, minutes)) in rounds.into_iter().enumerate() {
+                now += TimeDelta::minutes(minutes);
+                if number == reported_in {
+                    reported_at = now;
+                }
+                breaker = breaker.after(heard, now);
+                let is_on = heard == Heard::Outage
+                    && breaker.outage.is_some_and(|outage| now - outage.since >= ESTABLISHED);
+                let age = now - reported_at;
+                if is_on && age <= TimeDelta::hours(72) {
+                    prop_assert!(breaker.spares(reported_at, now), "{age} {breaker:?}");
+                }
+                // That of the outage may be shorter, if it is not the first that the job has met.
+                let met = breaker.outage.map_or(age, |outage| age.min(now - outage.since));
+                if met >= LONGEST_OUTAGE {
+                    prop_assert!(!breaker.spares(reported_at, now), "{age} {breaker:?}");
+                }
+            }
+        }
     }
 
     #[test]

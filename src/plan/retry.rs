@@ -42,13 +42,19 @@ pub enum Verdict {
     GiveUp,
 }
 
-/// `failed_attempts` counts those before this one.
-///
+/// What a job has behind it.
+#[derive(Clone, Copy, Debug)]
+pub struct Tries {
+    /// Before this one.
+    pub failed: i32,
+    pub reported_at: Timestamp,
+}
+
 /// Never schedules in the past, never before the provider's own "until", never further ahead than
 /// the cap when the provider said nothing. `breaker` is the connection's as it was before this round.
 pub fn judge(
     failure: &SyncFailure,
-    failed_attempts: i32,
+    tries: Tries,
     backoff: Backoff,
     breaker: &Breaker,
     now: Timestamp,
@@ -56,9 +62,9 @@ pub fn judge(
 ) -> Verdict {
     match failure {
         SyncFailure::Retryable { code, .. } if code.is_outage() => {
-            in_outage(failed_attempts, backoff, breaker, now, jitter)
+            in_outage(tries, backoff, breaker, now, jitter)
         }
-        SyncFailure::Retryable { .. } => later(failed_attempts, backoff, now, jitter),
+        SyncFailure::Retryable { .. } => later(tries.failed, backoff, now, jitter),
         SyncFailure::RateLimited { until, scope } => {
             let earliest = until.unwrap_or(now + UNSAID_LIMIT).max(now);
             // Spread the return, so that not everyone who waited comes at the same moment.
@@ -71,12 +77,12 @@ pub fn judge(
         SyncFailure::NeedsReauth(reason) => Verdict::AwaitReauth(*reason),
         SyncFailure::StaleTarget(stale) => {
             let stale = *stale;
-            if failed_attempts < REPLANS {
+            if tries.failed < REPLANS {
                 return Verdict::Replan { stale, at: now };
             }
             // An event that is stale again and again is somebody else's struggle: give it time. It is
             // forgotten all the same, for earlier attempts may have failed for another reason.
-            match later(failed_attempts, backoff, now, jitter) {
+            match later(tries.failed, backoff, now, jitter) {
                 Verdict::RetryAt(at) => Verdict::Replan { stale, at },
                 verdict => verdict,
             }
@@ -98,7 +104,7 @@ fn later(failed_attempts: i32, backoff: Backoff, now: Timestamp, jitter: Jitter)
 
 /// As [`later`], but no later than the outage's probes, and without the end.
 fn in_outage(
-    failed_attempts: i32,
+    tries: Tries,
     backoff: Backoff,
     breaker: &Breaker,
     now: Timestamp,
@@ -110,9 +116,9 @@ fn in_outage(
             .map_or(backoff.cap, |longest| longest.min(backoff.cap)),
         ..backoff
     };
-    match later(failed_attempts, backoff, now, jitter) {
-        Verdict::GiveUp if breaker.spares(now) => {
-            Verdict::WaitOut(now + delay(backoff, failed_attempts, jitter))
+    match later(tries.failed, backoff, now, jitter) {
+        Verdict::GiveUp if breaker.spares(tries.reported_at, now) => {
+            Verdict::WaitOut(now + delay(backoff, tries.failed, jitter))
         }
         verdict => verdict,
     }
@@ -160,8 +166,17 @@ mod tests {
             until: Some(until),
             scope: RateScope::Connection,
         };
-        let verdict = judge(&failure, 79, BACKOFF, &Breaker::default(), now(), Jitter(0));
+        let breaker = Breaker::default();
+        let verdict = judge(&failure, after(79), BACKOFF, &breaker, now(), Jitter(0));
         assert!(matches!(verdict, Verdict::Wait { until: at, .. } if at >= until));
+    }
+
+    /// A job that was there before anything went wrong.
+    fn after(failed: i32) -> Tries {
+        Tries {
+            failed,
+            reported_at: Timestamp::UNIX_EPOCH,
+        }
     }
 
     /// In an outage for `age`, without a success.
@@ -180,13 +195,28 @@ mod tests {
         let failure = SyncFailure::retryable(FailureCode::Timeout, "silence");
         let verdict = |attempts, age| {
             let breaker = down_for(age);
-            judge(&failure, attempts, BACKOFF, &breaker, now(), Jitter(0))
+            judge(
+                &failure,
+                after(attempts),
+                BACKOFF,
+                &breaker,
+                now(),
+                Jitter(0),
+            )
         };
         let soon = now() + TimeDelta::minutes(5);
         assert_eq!(verdict(20, TimeDelta::hours(1)), Verdict::RetryAt(soon));
         assert_eq!(verdict(79, TimeDelta::hours(72)), Verdict::WaitOut(soon));
         assert_eq!(verdict(79, TimeDelta::minutes(5)), Verdict::GiveUp);
         assert_eq!(verdict(79, TimeDelta::hours(74)), Verdict::GiveUp);
+        // Nor one that was on before the job was reported.
+        let since = Tries {
+            failed: 79,
+            reported_at: now() - TimeDelta::hours(28),
+        };
+        let breaker = down_for(TimeDelta::hours(75));
+        let verdict = judge(&failure, since, BACKOFF, &breaker, now(), Jitter(0));
+        assert_eq!(verdict, Verdict::WaitOut(soon));
     }
 
     #[test]
@@ -195,7 +225,7 @@ mod tests {
         let failure = SyncFailure::StaleTarget(stale);
         let verdict = |attempts| {
             let breaker = Breaker::default();
-            judge(&failure, attempts, BACKOFF, &breaker, now(), Jitter(0))
+            judge(&failure, after(attempts), BACKOFF, &breaker, now(), Jitter(0))
         };
         assert_eq!(verdict(2), Verdict::Replan { stale, at: now() });
         for attempts in [3, 78] {
@@ -211,7 +241,7 @@ mod tests {
     fn an_outage_excuses_only_what_it_may_have_caused() {
         let breaker = down_for(TimeDelta::hours(1));
         let conflict = SyncFailure::retryable(FailureCode::Conflict, "another change");
-        let verdict = judge(&conflict, 79, BACKOFF, &breaker, now(), Jitter(0));
+        let verdict = judge(&conflict, after(79), BACKOFF, &breaker, now(), Jitter(0));
         assert_eq!(verdict, Verdict::GiveUp);
     }
 
@@ -221,7 +251,8 @@ mod tests {
             attempt in 0..200_i32, jitter in any::<u32>(),
         ) {
             let failure = SyncFailure::retryable(FailureCode::Network, "off");
-            match judge(&failure, attempt, BACKOFF, &Breaker::default(), now(), Jitter(jitter)) {
+            let breaker = Breaker::default();
+            match judge(&failure, after(attempt), BACKOFF, &breaker, now(), Jitter(jitter)) {
                 Verdict::RetryAt(at) => {
                     prop_assert!(attempt < 79);
                     prop_assert!(at > now());
