@@ -1,7 +1,8 @@
 //! The gate to one provider: what holds back every connection of this process at once.
 //!
 //! Three things do. A limit of the provider for everybody: until it ends, no exception. Our set-up,
-//! which the provider does not accept. And an outage: [`SHUT_BY`] distinct connections in a row got
+//! which the provider does not accept; where an account's organisation may have decided that for itself,
+//! a second connection must have been told the same, and nobody anything else between. And an outage: [`SHUT_BY`] distinct connections in a row got
 //! nothing but failures that speak of one, and nobody anything else between them. One connection never
 //! shuts the gate, however often it fails, and one sensible answer to anybody opens it: a bad account
 //! is its own trouble.
@@ -19,7 +20,9 @@ use std::collections::BTreeMap;
 
 use chrono::TimeDelta;
 
-use crate::domain::{ConnectionId, FailureCode, SyncFailure, Timestamp, Wait, WaitReason};
+use crate::domain::{
+    ConnectionId, FailureCode, RateScope, SyncFailure, Timestamp, Wait, WaitReason,
+};
 use crate::plan::Heard;
 
 /// Distinct connections that must have failed.
@@ -60,6 +63,8 @@ pub(super) struct Gate {
     limited_until: Option<Timestamp>,
     /// Who failed since anybody last heard anything sensible, and when.
     failing: BTreeMap<ConnectionId, Timestamp>,
+    /// Whose access was refused for our set-up since then, if that may concern it alone.
+    refused: Option<ConnectionId>,
     shut: Option<Shut>,
 }
 
@@ -119,6 +124,7 @@ impl Gate {
         match heard {
             Heard::Sense | Heard::Trouble => {
                 self.failing.clear();
+                self.refused = None;
                 return self.shut.take().is_some();
             }
             Heard::Outage => self.failed(who, now),
@@ -162,13 +168,29 @@ impl Gate {
         self.limited_until = self.limited_until.max(Some(until));
     }
 
-    /// The provider does not accept our set-up; it is tried again then.
-    pub(super) fn refused(&mut self, failure: &SyncFailure, until: Timestamp, now: Timestamp) {
+    /// The provider does not accept our set-up, as it told `who`; it is tried again then. Answers whether
+    /// everybody waits for that.
+    pub(super) fn refused(
+        &mut self,
+        who: ConnectionId,
+        failure: &SyncFailure,
+        until: Timestamp,
+        now: Timestamp,
+    ) -> bool {
+        let is_known = matches!(&self.shut, Some(shut) if matches!(shut.why, Why::SetUp { .. }));
+        let is_another = self.refused.is_some_and(|first| first != who);
+        if perhaps_alone(failure) && !is_known && !is_another {
+            self.refused = Some(who);
+            // Of an outage it says nothing.
+            self.heard(who, Heard::Nothing, now);
+            return false;
+        }
         let why = Why::SetUp {
             code: failure.code(),
             detail: failure.to_string(),
         };
         self.shut = Some(Shut::new(why, now, until));
+        true
     }
 
     /// All waits keep their length.
@@ -197,6 +219,17 @@ impl Gate {
             },
         })
     }
+}
+
+/// Whether the refusal may concern the one alone that met it.
+fn perhaps_alone(failure: &SyncFailure) -> bool {
+    matches!(
+        failure,
+        SyncFailure::Operator {
+            scope: RateScope::Connection,
+            ..
+        }
+    )
 }
 
 impl Shut {
@@ -319,17 +352,67 @@ mod tests {
     fn a_wrong_set_up_is_refused_once_a_minute_and_not_once_per_connection() {
         let mut gate = Gate::default();
         let failure = SyncFailure::operator(FailureCode::ClientRejected, "a wrong secret");
-        gate.refused(&failure, at(60), at(0));
+        assert!(gate.refused(connection(1), &failure, at(60), at(0)));
         let wait = gate.ask(connection(1), at(30)).expect("a wait");
         assert_eq!((wait.until, wait.why), (at(60), WaitReason::SetUp));
         // The probe fetches a token, and then sends its change.
         assert_eq!(gate.ask(connection(1), at(60)), None);
         assert_eq!(gate.ask(connection(1), at(61)), None);
         assert!(gate.ask(connection(2), at(61)).is_some());
-        gate.refused(&failure, at(121), at(61));
+        assert!(gate.refused(connection(1), &failure, at(121), at(61)));
         assert!(gate.ask(connection(1), at(62)).is_some());
         assert!(gate.heard(connection(1), Heard::Sense, at(122)));
         assert_eq!(gate.trouble(), None);
+    }
+
+    fn refused_by_its_organisation() -> SyncFailure {
+        SyncFailure::Operator {
+            code: FailureCode::ClientRejected,
+            detail: "not let in".into(),
+            scope: RateScope::Connection,
+        }
+    }
+
+    #[test]
+    fn an_organisation_that_does_not_let_us_in_stops_its_own_connection_alone() {
+        let failure = refused_by_its_organisation();
+        let mut gate = Gate::default();
+        for minute in 0..100 {
+            let now = at(minute * 60);
+            let until = now + TimeDelta::minutes(1);
+            assert!(!gate.refused(connection(1), &failure, until, now));
+            assert_eq!(gate.trouble(), None);
+            assert_eq!(gate.ask(connection(2), now), None);
+        }
+        // Others work between two organisations' refusals.
+        gate.heard(connection(2), Heard::Sense, at(6_000));
+        assert!(!gate.refused(connection(3), &failure, at(6_060), at(6_000)));
+        assert_eq!(gate.trouble(), None);
+        // None does: it is us.
+        assert!(gate.refused(connection(1), &failure, at(6_061), at(6_001)));
+        assert!(gate.ask(connection(2), at(6_002)).is_some());
+        let trouble = gate.trouble();
+        assert!(matches!(trouble, Some(Trouble::SetUp(_))), "{trouble:?}");
+        // A probe that fares like them keeps it shut, and one that does not opens it.
+        assert_eq!(gate.ask(connection(3), at(6_061)), None);
+        assert!(gate.refused(connection(3), &failure, at(6_122), at(6_062)));
+        assert_eq!(gate.ask(connection(2), at(6_122)), None);
+        assert!(gate.heard(connection(2), Heard::Sense, at(6_123)));
+        assert_eq!(gate.trouble(), None);
+    }
+
+    #[test]
+    fn a_probe_that_its_organisation_stops_leaves_its_turn() {
+        let mut gate = shut();
+        assert_eq!(gate.ask(connection(7), at(5)), None);
+        let failure = refused_by_its_organisation();
+        assert!(!gate.refused(connection(7), &failure, at(65), at(5)));
+        assert_eq!(gate.ask(connection(8), at(5)), None);
+        let trouble = gate.trouble();
+        assert!(
+            matches!(trouble, Some(Trouble::Outage { .. })),
+            "{trouble:?}"
+        );
     }
 
     #[test]

@@ -16,6 +16,9 @@ use crate::store::{Claimed, JobEnd, Settlement};
 
 /// How long a connection that our own limits stopped stays away at least.
 const OWN_LIMIT_PAUSE: Duration = Duration::from_secs(1);
+/// How much longer than all others a connection waits that met a refusal of our set-up: it would be the
+/// first to try again each time, and if it is refused alone, nobody would find out.
+const BEHIND_OTHERS: TimeDelta = TimeDelta::seconds(10);
 
 /// A row that was planned, and perhaps sent.
 pub(super) struct Asked {
@@ -113,13 +116,24 @@ impl Tally {
         let Some((until, failure)) = &self.pause else {
             return service.heard(who, self.heard(), now);
         };
-        tracing::error!(
-            provider = %service.api.kind(),
-            code = failure.code().as_str(),
-            error = %failure,
-            "the provider refuses our set-up; it is paused until the operator mends it"
-        );
-        service.refused(failure, *until, now);
+        let provider = service.api.kind();
+        let code = failure.code().as_str();
+        if service.refused(who, failure, *until, now) {
+            tracing::error!(
+                %provider,
+                code,
+                error = %failure,
+                "the provider refuses our set-up; it is paused until the operator mends it"
+            );
+        } else {
+            tracing::warn!(
+                %provider,
+                connection.id = %who,
+                code,
+                error = %failure,
+                "the provider refuses our set-up for this connection; it waits, and others go on"
+            );
+        }
         false
     }
 
@@ -143,7 +157,7 @@ impl Tally {
 
     /// The provider does not accept our set-up.
     pub(super) fn pause(&mut self, until: Timestamp, failure: &SyncFailure) {
-        self.wait_until(until, WaitReason::SetUp);
+        self.wait_until(until + BEHIND_OTHERS, WaitReason::SetUp);
         self.pause = Some((until, failure.clone()));
     }
 }

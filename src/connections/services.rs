@@ -88,8 +88,15 @@ impl Service {
         self.lock().limit(until);
     }
 
-    pub(super) fn refused(&self, failure: &SyncFailure, until: Timestamp, now: Timestamp) {
-        self.lock().refused(failure, until, now);
+    /// The provider does not accept our set-up; answers whether everybody waits for that.
+    pub(super) fn refused(
+        &self,
+        who: ConnectionId,
+        failure: &SyncFailure,
+        until: Timestamp,
+        now: Timestamp,
+    ) -> bool {
+        self.lock().refused(who, failure, until, now)
     }
 
     pub(crate) fn clock_was_set_back(&self, by: TimeDelta) {

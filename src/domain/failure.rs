@@ -8,7 +8,7 @@ use std::borrow::Cow;
 
 use super::Timestamp;
 
-/// How far a rate limit reaches.
+/// How far a rate limit, or a refusal of our set-up, reaches.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum RateScope {
     /// This account at the provider.
@@ -166,6 +166,8 @@ pub enum SyncFailure {
     Operator {
         code: FailureCode,
         detail: Cow<'static, str>,
+        /// `Connection` where the account's organisation may have decided it for itself alone.
+        scope: RateScope,
     },
 }
 
@@ -188,6 +190,7 @@ impl SyncFailure {
         Self::Operator {
             code,
             detail: detail.into(),
+            scope: RateScope::Provider,
         }
     }
 

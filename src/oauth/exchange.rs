@@ -52,6 +52,7 @@ impl From<Refusal> for ExchangeFailure {
             },
             Refusal::Denied => Self::Denied,
             Refusal::ClientRejected
+            | Refusal::ClientUnauthorized
             | Refusal::RequestRejected
             | Refusal::Busy { .. }
             | Refusal::Broken

@@ -22,8 +22,11 @@ pub(super) enum Refusal {
     ConsentMissing,
     /// Somebody said no.
     Denied,
-    /// Our client id or secret is wrong, or may not do this.
+    /// Our client id or secret is wrong.
     ClientRejected,
+    /// Our client is known, and may not do this: nowhere, or not in this account's organisation. Entra
+    /// answers so by directory, where the application is disabled or was never let in.
+    ClientUnauthorized,
     /// The request itself is wrong: our mistake, or that of the settings.
     RequestRejected,
     /// The server is busy, and may say until when.
@@ -82,7 +85,8 @@ impl Refusal {
             }
             Some("consent_required" | "invalid_scope") => Self::ConsentMissing,
             Some("access_denied") => Self::Denied,
-            Some("invalid_client" | "unauthorized_client") => Self::ClientRejected,
+            Some("invalid_client") => Self::ClientRejected,
+            Some("unauthorized_client") => Self::ClientUnauthorized,
             Some(
                 "invalid_request"
                 | "unsupported_grant_type"
@@ -117,6 +121,14 @@ impl Refusal {
                 FailureCode::ClientRejected,
                 "the provider does not accept our client id and secret",
             ),
+            Self::ClientUnauthorized => SyncFailure::Operator {
+                code: FailureCode::ClientRejected,
+                detail: "the provider does not let our application act for the account: its \
+                         organisation has not let it in or has disabled it, or our registration \
+                         there is not complete"
+                    .into(),
+                scope: RateScope::Connection,
+            },
             Self::RequestRejected => SyncFailure::operator(
                 FailureCode::RequestRejected,
                 "the provider does not accept how we ask for access: check the tenant, the \
@@ -185,7 +197,7 @@ mod tests {
             ("invalid_scope", Refusal::ConsentMissing),
             ("access_denied", Refusal::Denied),
             ("invalid_client", Refusal::ClientRejected),
-            ("unauthorized_client", Refusal::ClientRejected),
+            ("unauthorized_client", Refusal::ClientUnauthorized),
             ("invalid_request", Refusal::RequestRejected),
             ("unsupported_grant_type", Refusal::RequestRejected),
             ("invalid_resource", Refusal::RequestRejected),
@@ -196,6 +208,21 @@ mod tests {
         ] {
             let body = format!(r#"{{"error":"{error}","error_description":7,"error_codes":[1]}}"#);
             assert_eq!(read(400, &body, None), expected, "{error}");
+        }
+    }
+
+    #[test]
+    fn a_wrong_secret_concerns_everybody_and_an_organisation_perhaps_itself_alone() {
+        for (error, expected) in [
+            ("invalid_client", RateScope::Provider),
+            ("unauthorized_client", RateScope::Connection),
+        ] {
+            let body = format!(r#"{{"error":"{error}"}}"#);
+            let failure = read(400, &body, None).into_failure();
+            let SyncFailure::Operator { code, scope, .. } = failure else {
+                panic!("{failure:?}");
+            };
+            assert_eq!((code, scope), (FailureCode::ClientRejected, expected));
         }
     }
 

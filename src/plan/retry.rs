@@ -36,7 +36,8 @@ pub enum Verdict {
     AwaitReauth(ReauthReason),
     /// Forget what was believed of the event, and plan again then; the attempt counts.
     Replan { stale: Stale, at: Timestamp },
-    /// Nobody calls this provider before `until`; no attempt is counted.
+    /// Nobody calls this provider before `until`, unless the refusal may concern the connection alone;
+    /// no attempt is counted.
     PauseProvider { until: Timestamp },
     /// The job ends as failed; it can be replayed.
     GiveUp,

@@ -3,7 +3,8 @@
 use std::time::Duration;
 
 use calendar_integration::domain::ProviderKind;
-use calendar_integration::simulator::{FaultEffect, FaultRule};
+use calendar_integration::simulator::{CallKind, FaultEffect, FaultRule};
+use chrono::TimeDelta;
 use serde_json::json;
 use uuid::Uuid;
 
@@ -105,4 +106,97 @@ async fn no_connection_has_an_actor_when_there_is_nothing_to_say() {
         actors.to_string().contains(&id.to_string()).then_some(())
     })
     .await;
+}
+
+/// Entra says `unauthorized_client` where an organisation has disabled our application, or never let
+/// it in.
+fn not_let_in(email: &str) -> FaultRule {
+    let refusal = FaultEffect::Status {
+        status: 400,
+        code: Some("unauthorized_client".to_owned()),
+        retry_after: None,
+    };
+    FaultRule::always(refusal).at(CallKind::Refresh).of(email)
+}
+
+#[tokio::test]
+async fn an_organisation_that_shuts_us_out_stops_its_own_coaches_alone() {
+    let daemon = Setup::with_manual_clock().start().await;
+    let service = daemon.service();
+    let mut coaches = Vec::new();
+    for email in ["out@example.com", "also-out@example.com", "in@example.com"] {
+        let coach = Uuid::new_v4();
+        let id = daemon.connect(OUTLOOK, coach, email).await;
+        service.settled(id).await;
+        coaches.push((coach, email, id));
+    }
+    let [out, also_out, within] = coaches[..] else {
+        panic!("three coaches");
+    };
+    let shut_out = async |(coach, email, id): (Uuid, &str, Uuid)| {
+        daemon.fail(not_let_in(email));
+        daemon.calendars.expire_access_tokens(OUTLOOK, email);
+        let session = Session::tomorrow(coach, daemon.now());
+        service.report(&session).await;
+        eventually("the connection waits", async || {
+            let waiting = &service.sync_status(id).await["waiting"];
+            (waiting["reason"] == "set_up").then_some(())
+        })
+        .await;
+    };
+    shut_out(out).await;
+    assert_eq!(daemon.nobody().get("/health/ready").await.status, 200);
+    // The others are carried meanwhile, with fresh tokens as well.
+    daemon.calendars.expire_access_tokens(OUTLOOK, within.1);
+    let first = Session::tomorrow(within.0, daemon.now());
+    service.report(&first).await;
+    daemon.event(OUTLOOK, within.1, first.id, |_| true).await;
+
+    // Two are refused, and nobody let in between: it may be all of us.
+    let refreshes = || {
+        let calls = daemon.calendars.calls_of(OUTLOOK, out.1);
+        let refreshes = calls
+            .iter()
+            .filter(|call| call.operation == CallKind::Refresh);
+        refreshes.count()
+    };
+    let before = refreshes();
+    eventually("the first is refused again", async || {
+        daemon.advance(TimeDelta::seconds(1));
+        (refreshes() > before).then_some(())
+    })
+    .await;
+    shut_out(also_out).await;
+    let ready = eventually("readiness says so", async || {
+        let reply = daemon.nobody().get("/health/ready").await;
+        (reply.status == 503).then(|| reply.json())
+    })
+    .await;
+    assert!(ready.to_string().contains("client_rejected"), "{ready}");
+    // Found out by the one who is let in, and not by asking the other two again and again.
+    let second = Session::tomorrow(within.0, daemon.now());
+    service.report(&second).await;
+    let shut_at = daemon.now();
+    eventually("it is carried", async || {
+        daemon.advance(TimeDelta::seconds(1));
+        let events = daemon.events(OUTLOOK, within.1);
+        (events.len() == 2).then_some(())
+    })
+    .await;
+    let took = daemon.now() - shut_at;
+    assert!(took <= TimeDelta::seconds(90), "{took}");
+    for (coach, email, id) in [out, also_out] {
+        assert!(daemon.events(OUTLOOK, email).is_empty());
+        let connection = service.connection(coach, id).await;
+        assert_eq!(connection["status"], "active");
+        assert_eq!(connection["pending"], 1);
+    }
+    daemon.calendars.clear_faults();
+    for (_, email, _) in [out, also_out] {
+        eventually("they are let in again", async || {
+            daemon.advance(TimeDelta::seconds(5));
+            (daemon.events(OUTLOOK, email).len() == 1).then_some(())
+        })
+        .await;
+    }
 }
