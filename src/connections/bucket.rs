@@ -86,6 +86,16 @@ impl Bucket {
         }
     }
 
+    /// Whether nothing is missing in it. Asked of one that is then given up: what was all taken and given
+    /// back refills more slowly for a while.
+    pub(super) fn is_full(&self) -> bool {
+        let is_full = self.take(self.burst).is_ok();
+        if is_full {
+            self.give_back(self.burst);
+        }
+        is_full
+    }
+
     /// As if these units had not been taken.
     pub(super) fn give_back(&self, units: u32) {
         self.with_returned(|returned| returned.units += f64::from(units.min(self.burst)));
@@ -166,6 +176,21 @@ mod tests {
         bucket.give_back(4);
         assert!(bucket.take(5).is_err());
         assert_eq!(bucket.take(4), Ok(()));
+        assert!(bucket.take(1).is_err());
+    }
+
+    #[test]
+    fn it_is_full_again_when_what_was_taken_has_come_back_and_a_look_in_between_takes_nothing() {
+        let clock = ManualClock::starting_at(DateTime::UNIX_EPOCH);
+        let bucket = bucket(600, &clock);
+        assert_eq!(bucket.take(80), Ok(()));
+        // Eight a second.
+        for _ in 0..10 {
+            assert!(!bucket.is_full());
+            clock.advance(Duration::from_secs(1));
+        }
+        assert!(bucket.is_full());
+        assert_eq!(bucket.take(120), Ok(()));
         assert!(bucket.take(1).is_err());
     }
 

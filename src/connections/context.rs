@@ -16,7 +16,7 @@ use crate::security::KeyRing;
 use crate::store::{Store, StoreError};
 use crate::traces::Traces;
 
-/// How long an idle worker lives on: longer than its limiter takes to refill, which it takes along.
+/// How long an idle worker lives on; and until its limiter is full again, which it takes along.
 const IDLE_AFTER: Duration = Duration::from_secs(300);
 
 /// Unless it is set.
@@ -35,7 +35,7 @@ pub struct WorkerContext {
     pub lease_ttl: Duration,
     pub backoff: Backoff,
     pub restart: RestartPolicy,
-    /// How long a worker with nothing to do lives on.
+    /// How long a worker with nothing to do lives on at least.
     pub idle_after: Duration,
     /// How long the audit trail is kept.
     pub audit_retention: Duration,

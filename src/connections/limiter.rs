@@ -26,6 +26,11 @@ impl Limiter {
         }
     }
 
+    /// Whether a new one in its place would allow no more.
+    pub(super) fn is_full(&self) -> bool {
+        self.bucket.is_full()
+    }
+
     fn charge(&self, units: u32) -> Result<(), SyncFailure> {
         self.bucket
             .take(units)

@@ -1,9 +1,10 @@
-//! Connection id → its supervisor: started on demand, ended when idle, drained at shutdown.
+//! Connection id → its supervisor: started on demand, ended when idle and its limiter full again, drained at
+//! shutdown.
 //!
 //! Millions of connections may exist; only those with something to do have actors.
 
 use std::collections::HashMap;
-use std::sync::{Arc, PoisonError, RwLock};
+use std::sync::{Arc, OnceLock, PoisonError, RwLock};
 
 use async_trait::async_trait;
 use chrono::TimeDelta;
@@ -14,6 +15,7 @@ use ractor::{
 
 use super::call::{LiveCall, Unreachable};
 use super::context::WorkerContext;
+use super::limiter::ConnectionBudget;
 use super::record::{ConnectionSnapshot, Record, WorkerState};
 use super::supervisor::{self, SupervisorArgs, SupervisorMsg};
 use crate::domain::ConnectionId;
@@ -48,6 +50,7 @@ struct Registry {
 struct Entry {
     supervisor: ActorRef<SupervisorMsg>,
     record: Arc<Record>,
+    budget: Arc<OnceLock<ConnectionBudget>>,
     /// It was told to end; a wake that comes meanwhile starts a new one afterwards.
     ending: bool,
     woken_while_ending: bool,
@@ -189,11 +192,13 @@ impl Registry {
         }
         if !state.entries.contains_key(&id) {
             let record = Record::new(id, self.context.clock.now());
+            let budget: Arc<OnceLock<ConnectionBudget>> = Arc::default();
             let args = SupervisorArgs {
                 connection_id: id,
                 context: self.context.clone(),
                 poller: self.poller.clone(),
                 record: record.clone(),
+                budget: budget.clone(),
             };
             match supervisor::spawn(args, myself.get_cell()).await {
                 Ok(supervisor) => {
@@ -202,6 +207,7 @@ impl Registry {
                     let entry = Entry {
                         supervisor,
                         record,
+                        budget,
                         ending: false,
                         woken_while_ending: false,
                         calls_while_ending: Vec::new(),
@@ -232,7 +238,11 @@ impl Registry {
                 WorkerState::Idle | WorkerState::ElsewhereOwned => true,
                 WorkerState::Starting | WorkerState::Working | WorkerState::Restarting => false,
             };
-            if restful && !awaited && now - seen.since > idle_after && !entry.ending {
+            let is_idle = restful && !awaited && now - seen.since > idle_after;
+            // Its successor begins with a full limiter: under a quota of a day, a connection that comes
+            // and goes would use far more than that. It stays no longer than the limiter takes to refill.
+            let is_full = || entry.budget.get().is_none_or(|budget| budget.own.is_full());
+            if is_idle && !entry.ending && is_full() {
                 end(entry);
             }
         }

@@ -38,6 +38,7 @@ struct Supervisor {
     context: Arc<WorkerContext>,
     poller: PollerHandle,
     record: Arc<Record>,
+    budget: Arc<OnceLock<ConnectionBudget>>,
 }
 
 struct State {
@@ -47,8 +48,6 @@ struct State {
     rounds_at_crash: u64,
     generation: u64,
     draining: bool,
-    /// Outlives the worker: a crash must not refill it.
-    budget: Arc<OnceLock<ConnectionBudget>>,
 }
 
 pub(super) struct SupervisorArgs {
@@ -56,6 +55,8 @@ pub(super) struct SupervisorArgs {
     pub(super) context: Arc<WorkerContext>,
     pub(super) poller: PollerHandle,
     pub(super) record: Arc<Record>,
+    /// Outlives the worker: a crash must not refill it.
+    pub(super) budget: Arc<OnceLock<ConnectionBudget>>,
 }
 
 pub(super) async fn spawn(
@@ -67,6 +68,7 @@ pub(super) async fn spawn(
         context: args.context,
         poller: args.poller,
         record: args.record,
+        budget: args.budget,
     };
     let (actor, _) = Actor::spawn_linked(None, supervisor, (), registry).await?;
     Ok(actor)
@@ -89,7 +91,6 @@ impl Actor for Supervisor {
             rounds_at_crash: 0,
             generation: 0,
             draining: false,
-            budget: Arc::default(),
         };
         self.start_worker(&myself, &mut state).await?;
         Ok(state)
@@ -174,7 +175,7 @@ impl Supervisor {
             context: self.context.clone(),
             poller: self.poller.clone(),
             record: self.record.clone(),
-            budget: state.budget.clone(),
+            budget: self.budget.clone(),
         };
         state.worker = Some(worker::spawn(args, myself.get_cell()).await?);
         Ok(())

@@ -157,7 +157,11 @@ impl Stage {
             entropy.clone(),
             keys,
             NodeId::generate(clock.now(), entropy.as_ref()),
-            [(ProviderKind::Google, service(calendars.clone(), &clock))].into(),
+            [(
+                ProviderKind::Google,
+                service(calendars.clone(), "600/1m", &clock),
+            )]
+            .into(),
             Duration::from_secs(15),
             Backoff {
                 base: Duration::from_millis(10),
@@ -298,7 +302,11 @@ impl Stage {
     }
 }
 
-fn service(calendars: Arc<Brittle>, clock: &Arc<dyn Clock>) -> Service {
+fn service(
+    calendars: Arc<dyn CalendarProvider>,
+    account_quota: &str,
+    clock: &Arc<dyn Clock>,
+) -> Service {
     let nowhere = Url::parse("http://127.0.0.1:9").expect("a URL");
     let oauth = OAuthClient::google(
         http::client().expect("a client"),
@@ -311,7 +319,7 @@ fn service(calendars: Arc<Brittle>, clock: &Arc<dyn Clock>) -> Service {
             revoke: None,
         },
     );
-    let quota = Quota::parse("600/1m").expect("a quota");
+    let quota = Quota::parse(account_quota).expect("a quota");
     Service::new(calendars, oauth, quota, None, clock)
 }
 
@@ -430,5 +438,37 @@ async fn an_idle_worker_ends_gives_its_lease_back_and_starts_again_on_demand() {
         stage.calendars.holds(second)
     })
     .await;
+    stage.stop().await;
+}
+
+/// A worker that ends takes its limiter along, and the next one begins with a full one.
+#[tokio::test(flavor = "multi_thread")]
+async fn an_idle_worker_stays_until_its_limiter_is_full_again() {
+    let stage = Stage::start(|context| {
+        context.idle_after = Duration::from_millis(40);
+        let google = &context.services[&ProviderKind::Google];
+        // One in a hundred seconds.
+        let narrow = service(google.api.clone(), "1080/24h", &context.clock);
+        context.services = [(ProviderKind::Google, narrow)].into();
+    })
+    .await;
+    let (coach, working) = stage.coach().await;
+    let (_, resting) = stage.coach().await;
+    let event = stage.report(coach, false).await;
+    eventually("the event is there", || async {
+        stage.calendars.holds(event)
+    })
+    .await;
+    let runs = |id| {
+        let mut running = stage.connections.snapshots().into_iter();
+        running.any(|seen| seen.connection_id == id)
+    };
+    // Seen to be swept, one that has used nothing.
+    for _ in 0..3 {
+        stage.connections.wake([resting]);
+        eventually("it runs", || async { runs(resting) }).await;
+        eventually("it has ended", || async { !runs(resting) }).await;
+    }
+    assert!(runs(working), "its limiter is not full");
     stage.stop().await;
 }
