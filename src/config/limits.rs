@@ -11,7 +11,7 @@ pub(super) static GOOGLE_LIMIT_PER_USER: Setting = Setting {
     name: "GOOGLE_LIMIT_PER_USER",
     default: Preset::Value("600/1m"),
     meaning: "quota units per window and Google account: every batch part counts, a PATCH counts three",
-    allowed: GOOGLE_QUOTA,
+    allowed: QUOTA,
     secret: false,
 };
 
@@ -19,7 +19,7 @@ pub(super) static GOOGLE_LIMIT_PER_PROJECT: Setting = Setting {
     name: "GOOGLE_LIMIT_PER_PROJECT",
     default: Preset::Value("10000/1m"),
     meaning: "quota units per window of the whole project at Google",
-    allowed: GOOGLE_QUOTA,
+    allowed: QUOTA,
     secret: false,
 };
 
@@ -27,7 +27,7 @@ pub(super) static MICROSOFT_LIMIT_PER_MAILBOX: Setting = Setting {
     name: "MICROSOFT_LIMIT_PER_MAILBOX",
     default: Preset::Value("10000/10m"),
     meaning: "calls per window and mailbox: every batch part counts",
-    allowed: Allowed::Quota { min_units: 1 },
+    allowed: QUOTA,
     secret: false,
 };
 
@@ -39,8 +39,8 @@ pub(super) static MICROSOFT_CONCURRENCY_PER_MAILBOX: Setting = Setting {
     secret: false,
 };
 
-/// A PATCH counts three: with fewer units it could never leave.
-const GOOGLE_QUOTA: Allowed = Allowed::Quota { min_units: 3 };
+/// A Google PATCH counts three: with fewer units it could never leave, and the limiters hold as many.
+const QUOTA: Allowed = Allowed::Quota { min_units: 3 };
 
 /// So many units in every window of this length.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

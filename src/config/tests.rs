@@ -92,6 +92,27 @@ fn a_provider_is_on_with_id_and_secret_and_redirects_to_the_public_url() {
 }
 
 #[test]
+fn a_quota_holds_the_dearest_call() {
+    let limits = [
+        "GOOGLE_LIMIT_PER_USER",
+        "GOOGLE_LIMIT_PER_PROJECT",
+        "MICROSOFT_LIMIT_PER_MAILBOX",
+    ];
+    let with = |limit| {
+        let mut settings = vec![
+            ("GOOGLE_CLIENT_ID", "id"),
+            ("GOOGLE_CLIENT_SECRET", "secret"),
+            ("MICROSOFT_CLIENT_ID", "id"),
+            ("MICROSOFT_CLIENT_SECRET", "secret"),
+        ];
+        settings.extend(limits.map(|name| (name, limit)));
+        settings
+    };
+    assert_eq!(refused(&with("2/1m")), limits);
+    load(&with("3/1m")).expect("allowed");
+}
+
+#[test]
 fn half_a_provider_is_a_problem_of_the_other_half() {
     assert_eq!(
         refused(&[("GOOGLE_CLIENT_ID", "id")]),

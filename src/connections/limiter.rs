@@ -86,17 +86,17 @@ mod tests {
             own: Arc::new(Limiter::new(quota(50), clock.clone())),
             provider: Some(Arc::new(SharedLimiter::new(quota(5), clock.clone()))),
         };
-        assert_eq!(budget.charge(1), Ok(()));
+        assert_eq!(budget.charge(3), Ok(()));
         for _ in 0..100 {
-            let refused = budget.charge(1).expect_err("the shared bucket holds one");
+            let refused = budget.charge(1).expect_err("the shared bucket holds three");
             let SyncFailure::RateLimited { scope, until } = refused else {
                 panic!("{refused}");
             };
             assert_eq!(scope, RateScope::Provider);
-            assert_eq!(until, Some(clock.now() + TimeDelta::seconds(15)));
+            assert_eq!(until, Some(clock.now() + TimeDelta::seconds(30)));
         }
-        // Ten were there, one is used.
-        assert_eq!(budget.own.charge(9), Ok(()));
+        // Ten were there, three are used.
+        assert_eq!(budget.own.charge(7), Ok(()));
         assert!(budget.own.charge(1).is_err());
     }
 }
