@@ -44,10 +44,19 @@
 //! | Being limited costs an attempt | `it::rate_limits::being_limited_costs_no_attempt_and_is_waited_out` |
 //! | A new sign-in, or a disconnect, lifts the limit of an account | `it::rate_limits::a_limit_outlasts_a_new_sign_in_and_a_disconnect` |
 //! | A provider that is not configured for a while lifts the limits of its accounts | `it::rate_limits::a_limit_outlasts_a_provider_that_is_not_configured_for_a_while` |
+//! | A limit is obeyed by the work alone, and a person's call goes out | `it::rate_limits::a_limit_holds_for_those_who_press_a_button_as_well` |
+//! | A limit of the project is obeyed by the work alone | `it::rate_limits::a_limit_of_the_project_holds_for_those_who_press_a_button_as_well` |
+//! | A limit that a person's call meets is forgotten | `it::rate_limits::a_limit_told_to_a_person_holds_for_the_work_as_well` |
+//! | A person is refused for a second of our own limiter's | `it::rate_limits::a_long_backfill_keeps_nobody_from_listing_the_calendars` |
+//! | A call of three units is charged as one | `connections::bucket::tests::no_window_ever_lets_more_than_the_quota_through` |
+//! | A connection that comes and goes begins with a full limiter each time | `connections::tests::an_idle_worker_stays_until_its_limiter_is_full_again` |
+//! | Two outages are one of twice the length to what was reported between | `plan::breaker::tests::two_outages_with_little_between_them_are_not_added_up`, `plan::retry::tests::an_outage_takes_no_last_attempt_and_delays_nothing_beyond_its_end` |
 //! | An outage takes a job's last attempt | `plan::retry::tests::an_outage_takes_no_last_attempt_and_delays_nothing_beyond_its_end` |
 //! | Work that always fails is tried for ever | `it::retries::after_the_last_attempt_a_job_has_failed_and_can_be_replayed` |
 //! | What is refused for good is tried again | `it::retries::what_a_provider_refuses_for_good_is_not_tried_again` |
 //! | One connection in trouble pauses all others | `connections::gate::tests::one_connection_never_shuts_the_gate_and_neither_do_failures_days_apart` |
+//! | One organisation that shuts us out pauses all others | `connections::gate::tests::an_organisation_that_does_not_let_us_in_stops_its_own_connection_alone`, `it::isolation::an_organisation_that_shuts_us_out_stops_its_own_coaches_alone` |
+//! | Who was refused probes first, each time | `it::isolation::an_organisation_that_shuts_us_out_stops_its_own_coaches_alone` |
 //! | A connection's breaker never closes again | `plan::breaker::tests::one_success_lets_full_batches_through_again` |
 //! | A provider's gate never opens again | `connections::gate::tests::the_first_sensible_answer_opens_it_once` |
 //! | A worker's panic takes the actor tree along | `connections::tests::a_worker_that_panics_each_time_is_set_aside_and_comes_back_by_itself` |
@@ -57,6 +66,7 @@
 //! | A rotated refresh token is not stored | `it::refresh_and_reauth::tokens_are_refreshed_ahead_of_their_end_also_when_they_rotate` |
 //! | A late refresh overwrites the tokens of a newer sign-in | `connections::tests::ownership::a_refresh_that_ends_after_a_new_sign_in_replaces_nothing` |
 //! | Trouble while refreshing stops work that has a good token | `it::faults::tokens::work_goes_on_while_the_token_endpoint_is_down_and_the_access_is_good` |
+//! | A grant whose refusal a person's call meets is tried on | `it::refresh_and_reauth::a_revoked_grant_that_a_person_meets_parks_the_connection_at_once` |
 //! | A refused grant drops what is queued | `it::refresh_and_reauth::a_revoked_grant_parks_the_connection_and_signing_in_again_catches_up` |
 //! | **Nodes** | |
 //! | A lease is not renewed while its work goes on | `connections::tests::ownership::a_lease_is_nobody_elses_while_it_is_renewed_and_anybodys_afterwards` |
