@@ -19,6 +19,7 @@ mod m0010_webhooks;
 mod m0011_settled_jobs;
 mod m0012_causes;
 mod m0013_set_aside;
+mod m0014_jobs_by_status;
 
 #[derive(Debug)]
 pub struct Migrator;
@@ -40,6 +41,7 @@ impl MigratorTrait for Migrator {
             Box::new(m0011_settled_jobs::Migration),
             Box::new(m0012_causes::Migration),
             Box::new(m0013_set_aside::Migration),
+            Box::new(m0014_jobs_by_status::Migration),
         ]
     }
 }

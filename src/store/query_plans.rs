@@ -1,12 +1,15 @@
 //! How SQLite finds the few rows a round is about, asked of the statements the store itself makes.
 
-use sea_orm::{ConnectionTrait, DatabaseConnection, DbBackend, Statement};
+use sea_orm::{
+    ActiveEnum, ConnectionTrait, DatabaseConnection, DbBackend, Iterable, QueryTrait, Statement,
+};
 use secrecy::SecretString;
 use uuid::Uuid;
 
 use super::enqueue::Pairs;
 use super::sql::Sql;
-use super::{Ended, Store, claim, connections, ended, lateness, leases, settle, status, webhooks};
+use super::{Ended, JobFilter, Store};
+use super::{claim, connections, ended, jobs, lateness, leases, settle, status, webhooks};
 use crate::domain::{AppointmentId, ConnectionId, JobId, JobStatus, Timestamp, WebhookId};
 
 /// As many as one round has: a few would be looked up one by one in any case.
@@ -16,7 +19,10 @@ const QUEUE: &str = "calendar_sync_queue";
 
 /// The lines of SQLite's plan that read a table.
 async fn reads_of(table: &str, db: &DatabaseConnection, sql: Sql) -> Vec<String> {
-    let statement = sql.build();
+    reads_by(table, db, sql.build()).await
+}
+
+async fn reads_by(table: &str, db: &DatabaseConnection, statement: Statement) -> Vec<String> {
     let explain = format!("EXPLAIN QUERY PLAN {}", statement.sql);
     let values = statement.values.expect("bound values");
     let statement = Statement::from_sql_and_values(DbBackend::Sqlite, explain, values);
@@ -81,11 +87,6 @@ async fn a_backlog_is_not_read_to_find_a_few_of_its_rows() {
             lateness::lateness_of(db, 10),
         ),
         (
-            QUEUE,
-            "status=?",
-            status::oldest_of(db, JobStatus::Pending, 10),
-        ),
-        (
             "calendar_event_mappings",
             "appointment_id=?",
             claim::mappings_of(db, connection, &appointments),
@@ -106,6 +107,29 @@ async fn a_backlog_is_not_read_to_find_a_few_of_its_rows() {
         let key = format!("({by})");
         assert!(!reads.is_empty(), "{by}");
         assert!(reads.iter().all(|read| read.ends_with(&key)), "{reads:?}");
+    }
+}
+
+#[tokio::test]
+async fn jobs_of_one_status_are_found_without_reading_the_others() {
+    let url = SecretString::from("sqlite::memory:");
+    let store = Store::open(&url).await.expect("open");
+    store.migrate().await.expect("migrate");
+    let db = &store.write;
+    let all = JobStatus::iter().filter(|status| *status != JobStatus::Completed);
+    for status in all {
+        let filter = JobFilter {
+            status: Some(status),
+            ..JobFilter::default()
+        };
+        let index = format!("USING INDEX queue_{}", status.to_value());
+        for statement in [
+            jobs::page(filter, None, 10).build(DbBackend::Sqlite),
+            status::oldest_of(db, status, 10).build(),
+        ] {
+            let reads = reads_by(QUEUE, db, statement).await;
+            assert!(reads.len() == 1 && reads[0].ends_with(&index), "{reads:?}");
+        }
     }
 }
 
