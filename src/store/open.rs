@@ -37,7 +37,7 @@ const ACQUIRE_TIMEOUT: Duration = Duration::from_secs(5);
 /// it whole was right. What counts a whole backlog pays for that with some tenths of a second. An
 /// `ORDER BY` needs an index that has its order beside the key: without one, a table is walked in the
 /// order of another.
-const SESSION: &str = "SET lock_timeout = '5s'; SET idle_in_transaction_session_timeout = '4s'; \
+const SESSION: &str = "SET lock_timeout = '6s'; SET idle_in_transaction_session_timeout = '5s'; \
      SET enable_seqscan = off; SET enable_hashjoin = off; SET enable_mergejoin = off; \
      SET enable_sort = off; SET jit = off";
 /// But a migration takes as long as it takes, and so does the turn before.

@@ -8,7 +8,7 @@ use std::time::Duration;
 use super::StoreError;
 
 /// Longer than waiting for a connection and for a lock together.
-const LONGEST: Duration = Duration::from_secs(12);
+const LONGEST: Duration = Duration::from_secs(13);
 
 /// An operation, given up when it takes too long. Nobody knows then whether it happened: as after a
 /// crash, what is done next must be right in both cases.
