@@ -6,7 +6,7 @@
 
 use std::collections::BTreeMap;
 
-use chrono::DateTime;
+use chrono::{DateTime, Datelike};
 use data_encoding::BASE64URL_NOPAD;
 use sha2::{Digest as _, Sha256};
 use uuid::Uuid;
@@ -117,8 +117,11 @@ fn write_ended(ended: Ended, bytes: &mut Vec<u8>) {
 fn read_ended(bytes: &[u8]) -> Option<Ended> {
     let (at, job) = bytes.split_first_chunk::<8>()?;
     let job: [u8; 16] = job.try_into().ok()?;
+    let at = DateTime::from_timestamp_micros(i64::from_be_bytes(*at))?;
+    // No row has another year; PostgreSQL could not even be asked for some.
+    (0..=9999).contains(&at.year()).then_some(())?;
     Some(Ended {
-        at: DateTime::from_timestamp_micros(i64::from_be_bytes(*at))?,
+        at,
         id: JobId(Uuid::from_bytes(job)),
     })
 }
@@ -164,7 +167,10 @@ mod tests {
         let other_version = BASE64URL_NOPAD.encode(&[VERSION + 1, 1, 2, 3]);
         assert_eq!(Position::read(&other_version), Some(Position::default()));
         let text = position(1).write();
+        let mut of_stone_age = position(1);
+        of_stone_age.began.at = DateTime::from_timestamp(-10_i64.pow(12), 0).expect("an instant");
         for text in [
+            &of_stone_age.write(),
             "",
             "7",
             "not an id",
