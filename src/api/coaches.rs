@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use futures::{StreamExt, TryStreamExt, stream};
 use poem::web::Data;
 use poem_openapi::param::Path;
 use poem_openapi::payload::Json;
@@ -11,7 +12,11 @@ use super::access::Bearer;
 use super::document::Tag;
 use super::problem::{Refused, refusals};
 use super::{ApiState, BASE_PATH};
-use crate::domain::CoachId;
+use crate::domain::{CoachId, ConnectionId};
+use crate::store::StoreError;
+
+/// Connections of one coach that are ended at once.
+const ENDED_AT_ONCE: usize = 8;
 
 pub(super) struct CoachesApi;
 
@@ -55,12 +60,14 @@ impl CoachesApi {
         bearer.is_platform()?;
         let mut connections = state.store.all_connections_of(coach_id.0).await?;
         let origin = bearer.origin();
-        let mut disconnected = 0;
-        for id in &connections {
-            if state.flow.end(*id, &origin).await?.is_some() {
-                disconnected += 1;
-            }
-        }
+        let end = async |id: ConnectionId| {
+            Ok::<_, StoreError>(state.flow.end(id, &origin).await?.is_some())
+        };
+        let ended = stream::iter(connections.clone()).map(end);
+        // Each may wait for its provider.
+        let ended = ended.buffer_unordered(ENDED_AT_ONCE);
+        let ended: Vec<bool> = ended.try_collect().await?;
+        let disconnected = ended.into_iter().map(u64::from).sum();
         let now = state.clock.now();
         let others = state
             .store

@@ -226,7 +226,14 @@ mod tests {
         let failure = SyncFailure::StaleTarget(stale);
         let verdict = |attempts| {
             let breaker = Breaker::default();
-            judge(&failure, after(attempts), BACKOFF, &breaker, now(), Jitter(0))
+            judge(
+                &failure,
+                after(attempts),
+                BACKOFF,
+                &breaker,
+                now(),
+                Jitter(0),
+            )
         };
         assert_eq!(verdict(2), Verdict::Replan { stale, at: now() });
         for attempts in [3, 78] {

@@ -1,11 +1,13 @@
 //! The end of a connection, and of a coach.
 
+use std::time::Duration;
+
 use calendar_integration::domain::ProviderKind;
-use calendar_integration::simulator::{FaultEffect, FaultRule};
+use calendar_integration::simulator::{CallKind, FaultEffect, FaultRule};
 use serde_json::json;
 use uuid::Uuid;
 
-use crate::support::{COACH_EMAIL, Session, TestDaemon, eventually};
+use crate::support::{COACH_EMAIL, Session, Setup, TestDaemon, eventually};
 
 const GOOGLE: ProviderKind = ProviderKind::Google;
 const FORMER: &str = "former@example.com";
@@ -50,6 +52,35 @@ async fn a_disconnected_calendar_keeps_its_events_and_we_keep_no_token() {
         let again = service.post(&format!("{path}/sync"), None).await;
         assert_eq!(again.problem(404), "connection_not_found");
     }
+}
+
+#[tokio::test]
+async fn a_caller_who_hangs_up_leaves_no_grant_behind() {
+    let slowly = Duration::from_millis(500);
+    let setup = Setup::default().simulate(|config| config.limits.latency = slowly);
+    let daemon = setup.start().await;
+    let coach = Uuid::new_v4();
+    let id = daemon.connect(GOOGLE, coach, COACH_EMAIL).await;
+    let service = daemon.service();
+    service.settled(id).await;
+    let ending = tokio::spawn(async move { service.delete(&format!("connections/{id}")).await });
+    eventually("our copy is gone", async || {
+        let kept = "SELECT account_id FROM coach_calendar_connections \
+                    WHERE refresh_token IS NOT NULL";
+        daemon
+            .database
+            .texts(kept, 0)
+            .await
+            .is_empty()
+            .then_some(())
+    })
+    .await;
+    ending.abort();
+    eventually("Google has the grant back", async || {
+        let revoked = daemon.calendars.call_count(GOOGLE, CallKind::Revoke);
+        (revoked == 1).then_some(())
+    })
+    .await;
 }
 
 #[tokio::test]

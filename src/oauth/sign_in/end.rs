@@ -1,6 +1,9 @@
 //! The end of a connection: forgotten here first, then given back at the provider.
 
+use std::sync::Arc;
 use std::time::Duration;
+
+use tracing::Instrument;
 
 use super::ConnectFlow;
 use crate::domain::{Connection, ConnectionId, FailureCode, Origin};
@@ -22,8 +25,23 @@ pub struct Ended {
 
 impl ConnectFlow {
     /// Ends a connection; `None` if there is none to end. What the provider answers changes nothing
-    /// about that: our copy of the tokens is gone by then.
+    /// about that: our copy of the tokens is gone by then. Goes on when the caller does not wait for
+    /// it, for nobody could give the grant back later.
     pub async fn end(
+        self: &Arc<Self>,
+        id: ConnectionId,
+        origin: &Origin,
+    ) -> Result<Option<Ended>, StoreError> {
+        let (flow, origin) = (self.clone(), origin.clone());
+        let ending = async move { flow.end_here(id, &origin).await };
+        match tokio::spawn(ending.in_current_span()).await {
+            Ok(ended) => ended,
+            // Nobody aborts it.
+            Err(ended) => std::panic::resume_unwind(ended.into_panic()),
+        }
+    }
+
+    async fn end_here(
         &self,
         id: ConnectionId,
         origin: &Origin,
