@@ -162,10 +162,12 @@ impl Tally {
     }
 }
 
-/// What becomes of one row. `answer` is absent if nothing had to be called.
+/// What becomes of one row. `answer` is absent if nothing had to be called; `target` is the calendar
+/// that the connection writes to.
 pub(super) fn settlement(
     asked: Asked,
     answer: Option<Result<Done, SyncFailure>>,
+    target: &CalendarId,
     context: &WorkerContext,
     breaker: &Breaker,
     now: Timestamp,
@@ -188,6 +190,7 @@ pub(super) fn settlement(
             (Some(after), succeeded(&plan, claimed.job.scheduled_for))
         }
         (Some(Err(failure)), before) => {
+            let failure = unless_left(failure, before.as_ref(), target);
             tally.note(&failure);
             let tries = Tries {
                 failed: claimed.job.attempts,
@@ -217,6 +220,21 @@ pub(super) fn settlement(
         end,
         shows,
         erased: claimed.appointment.erased,
+    }
+}
+
+/// A calendar that is not found is waited for, but not one that the coach has left: nobody may ever
+/// bring it back, so its events count as gone with it, as they do when they are moved away.
+fn unless_left(
+    failure: SyncFailure,
+    mapping: Option<&Mapping>,
+    target: &CalendarId,
+) -> SyncFailure {
+    let is_left = mapping.is_some_and(|mapping| mapping.calendar_id != *target);
+    if is_left && failure.code() == FailureCode::CalendarNotFound {
+        SyncFailure::StaleTarget(Stale::Gone)
+    } else {
+        failure
     }
 }
 

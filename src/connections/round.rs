@@ -69,6 +69,7 @@ impl Hands {
         let lease = claim.lease;
         let settings_version = claim.connection.settings_version;
         let provider = claim.connection.provider;
+        let target = claim.connection.calendar.id.clone();
         let budget = self.budget(context, service);
         failpoint::before(Step::Limiter)?;
         let (planned, refused) = self.admit(context, &claim, service, &budget);
@@ -125,7 +126,15 @@ impl Hands {
                     mapping: row.mapping,
                     wanted_in: row.wanted_in,
                 };
-                let settlement = settlement(asked, answer, context, &self.breaker, now, &mut tally);
+                let settlement = settlement(
+                    asked,
+                    answer,
+                    &target,
+                    context,
+                    &self.breaker,
+                    now,
+                    &mut tally,
+                );
                 ends.push(health::Settled::new(&job, sent, &settlement.end));
                 let end = settlement.end.clone();
                 accounts.push(Account::new(job, end, sent, traced));

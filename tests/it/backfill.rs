@@ -3,12 +3,12 @@
 use std::time::Duration;
 
 use calendar_integration::domain::ProviderKind;
-use calendar_integration::simulator::EffectKind;
+use calendar_integration::simulator::{EffectKind, LiveEvent};
 use chrono::TimeDelta;
-use serde_json::json;
+use serde_json::{Value, json};
 use uuid::Uuid;
 
-use crate::support::{COACH_EMAIL, Session, Setup, TestDaemon, eventually, until};
+use crate::support::{Api, COACH_EMAIL, Session, Setup, TestDaemon, eventually, until};
 
 #[tokio::test]
 async fn a_first_connect_brings_in_what_is_confirmed_and_not_over() {
@@ -157,6 +157,25 @@ async fn one_appointment_can_be_synced_alone_also_one_that_is_over() {
     assert_eq!(reply.problem(404), "appointment_not_found");
 }
 
+/// The target calendar, and the other one.
+async fn calendars(service: &Api, id: Uuid) -> (Value, Value) {
+    let path = format!("connections/{id}/calendars");
+    // Its actor may just be going to rest after some days.
+    let listed = eventually("the calendars are listed", async || {
+        let reply = service.get(&path).await;
+        (reply.status != 503).then(|| reply.expect(200))
+    })
+    .await;
+    let calendars = listed["calendars"].as_array().expect("a list");
+    // Read-only ones are not offered.
+    assert_eq!(calendars.len(), 2, "{listed}");
+    let one = |selected: bool| {
+        let found = calendars.iter().find(|one| one["selected"] == selected);
+        found.expect("one of each").clone()
+    };
+    (one(true), one(false))
+}
+
 #[tokio::test]
 async fn another_target_calendar_takes_the_events_that_are_not_over() {
     let daemon = Setup::with_manual_clock().start().await;
@@ -178,24 +197,7 @@ async fn another_target_calendar_takes_the_events_that_are_not_over() {
         }
         daemon.advance(TimeDelta::days(3));
 
-        let path = format!("connections/{id}/calendars");
-        // Its actor may just be going to rest after those days.
-        let listed = eventually("the calendars are listed", async || {
-            let reply = service.get(&path).await;
-            (reply.status != 503).then(|| reply.expect(200))
-        })
-        .await;
-        let calendars = listed["calendars"].as_array().expect("a list").clone();
-        // Read-only ones are not offered.
-        assert_eq!(calendars.len(), 2, "{listed}");
-        let old = calendars
-            .iter()
-            .find(|one| one["selected"] == true)
-            .expect("one is selected");
-        let new = calendars
-            .iter()
-            .find(|one| one["selected"] == false)
-            .expect("one is not");
+        let (old, new) = calendars(&service, id).await;
         assert_eq!(old["primary"], true);
 
         let change = json!({"calendar_id": new["id"], "auto_create_events": false});
@@ -263,6 +265,50 @@ async fn events_that_move_are_not_all_taken_out_before_the_first_is_put_in_again
         assert_eq!(daemon.events(provider, COACH_EMAIL).len(), 120);
     }
     daemon.no_duplicates();
+}
+
+/// What is over stays in the calendar it is in. If that one is deleted later, nothing waits for it.
+#[tokio::test]
+async fn a_calendar_that_was_left_and_deleted_holds_up_nothing() {
+    let daemon = Setup::with_manual_clock().start().await;
+    let coach = Uuid::new_v4();
+    let service = daemon.service();
+    for provider in ProviderKind::ALL {
+        let id = daemon.connect(provider, coach, COACH_EMAIL).await;
+        let (kept, left) = calendars(&service, id).await;
+        service
+            .change(id, &json!({"calendar_id": left["id"]}))
+            .await;
+        let over = Session::tomorrow(coach, daemon.now());
+        service.report(&over).await;
+        let is_in = |calendar: Value| move |event: &LiveEvent| calendar["id"] == event.calendar_id;
+        let there = is_in(left.clone());
+        daemon.event(provider, COACH_EMAIL, over.id, there).await;
+        service.settled(id).await;
+        daemon.advance(TimeDelta::days(3));
+        calendars(&service, id).await;
+        service
+            .change(id, &json!({"calendar_id": kept["id"]}))
+            .await;
+        service.settled(id).await;
+        let there = is_in(left.clone());
+        daemon.event(provider, COACH_EMAIL, over.id, there).await;
+
+        let left = left["id"].as_str().expect("an id");
+        daemon
+            .calendars
+            .delete_calendar(provider, COACH_EMAIL, left)
+            .expect("it can be deleted");
+        service.sync_now(id).await;
+        let there = is_in(kept);
+        daemon.event(provider, COACH_EMAIL, over.id, there).await;
+        let status = service.settled(id).await;
+        assert_eq!(status["failed"], 0, "{status}");
+        service
+            .delete(&format!("connections/{id}"))
+            .await
+            .expect(200);
+    }
 }
 
 #[tokio::test]

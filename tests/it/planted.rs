@@ -99,6 +99,8 @@
 //! | Guests are mailed | `provider::google::batch::tests::a_batch_names_each_call_by_its_path_and_carries_condition_and_body` |
 //! | Deleting what is gone is a failure (404) | `provider::google::change::tests::a_delete_is_done_whether_or_not_the_event_was_there`, `provider::microsoft::change::tests::a_create_that_landed_before_is_adopted_and_doubles_of_it_are_removed` |
 //! | Updating what is gone is refused for good (410) | `provider::google::change::tests::an_update_of_an_event_that_left_no_trace_asks_for_the_next_generation`, `provider::microsoft::change::tests::an_update_of_an_event_that_left_no_trace_asks_for_the_next_generation` |
+//! | What is in a calendar out of reach is taken for gone, and made again (404) | `provider::google::change::tests::an_event_in_a_calendar_out_of_reach_is_not_taken_for_gone`, `provider::microsoft::change::tests::an_event_in_a_calendar_out_of_reach_is_not_taken_for_gone`, `it::faults::statuses::a_calendar_out_of_reach_is_waited_for_and_its_events_are_not_made_again` |
+//! | A calendar that was left and deleted is waited for | `it::backfill::a_calendar_that_was_left_and_deleted_holds_up_nothing` |
 //! | A batch's parts are matched by position | `provider::google::batch::tests::parts_find_their_calls_in_any_order_and_missing_ones_are_missing`, `provider::microsoft::batch::tests::items_find_their_calls_in_any_order_and_odd_ones_are_missing` |
 //! | A missing part of a batch is taken for a success | `it::faults::batches::parts_that_are_missing_extra_twice_or_in_any_order_are_settled_one_by_one` |
 //! | An answer is read however large it is | `provider::http::tests::an_endless_answer_is_read_to_the_limit_and_no_further` |

@@ -2,7 +2,8 @@
 
 use url::Url;
 
-use crate::domain::{CalendarId, EventId};
+use super::wire::EVENT_KEY;
+use crate::domain::{CalendarId, CreateKey, EventId};
 
 /// Where Google is: the real one, or a stand-in under some path.
 #[derive(Clone, Debug)]
@@ -20,7 +21,20 @@ impl GoogleEndpoints {
 
     /// No mail to guests is ever caused by us.
     pub(super) fn insert(&self, calendar: &CalendarId) -> Url {
-        silent(self.under(&["calendar", "v3", "calendars", calendar.as_str(), "events"]))
+        silent(self.events(calendar))
+    }
+
+    /// The events of this calendar that carry the key, and nothing of what is the coach's own.
+    pub(super) fn search(&self, calendar: &CalendarId, key: &CreateKey) -> Url {
+        let mut url = self.events(calendar);
+        let mark = format!("{EVENT_KEY}={}", key.hex());
+        url.query_pairs_mut()
+            .append_pair("privateExtendedProperty", &mark);
+        url
+    }
+
+    fn events(&self, calendar: &CalendarId) -> Url {
+        self.under(&["calendar", "v3", "calendars", calendar.as_str(), "events"])
     }
 
     pub(super) fn event(&self, calendar: &CalendarId, event: &EventId) -> Url {
@@ -89,6 +103,7 @@ fn silent(mut url: Url) -> Url {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::domain::{AppointmentId, ConnectionId};
 
     fn endpoints(api: &str) -> GoogleEndpoints {
         GoogleEndpoints {
@@ -117,6 +132,19 @@ mod tests {
         assert_eq!(
             google.batch().as_str(),
             "https://www.googleapis.com/batch/calendar/v3"
+        );
+        let key = CreateKey {
+            connection_id: ConnectionId(uuid::Uuid::from_u128(1)),
+            appointment_id: AppointmentId(uuid::Uuid::from_u128(2)),
+            generation: 1,
+        };
+        let search = google.search(&"c".into(), &key);
+        assert_eq!(
+            google.inner_path(&search),
+            format!(
+                "/calendar/v3/calendars/c/events?privateExtendedProperty=event_key%3D{}",
+                key.hex()
+            )
         );
         let page = google.calendars(Some("a&b"));
         assert_eq!(page.query(), Some("maxResults=250&pageToken=a%26b"));

@@ -79,6 +79,9 @@ pub(super) struct ExtendedProperties {
     pub(super) private: PrivateProperties,
 }
 
+/// The mark that events are searched by, as [`PrivateProperties`] spells it.
+pub(super) const EVENT_KEY: &str = "event_key";
+
 #[derive(Default, Serialize, Deserialize)]
 pub(super) struct PrivateProperties {
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -91,6 +94,7 @@ pub(super) struct PrivateProperties {
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub(super) struct Event {
+    pub(super) id: Option<String>,
     pub(super) etag: Option<String>,
     pub(super) status: Option<String>,
     pub(super) start: Option<Shown>,
@@ -111,6 +115,12 @@ impl Event {
     pub(super) fn is_cancelled(&self) -> bool {
         self.status.as_deref() == Some("cancelled")
     }
+}
+
+/// A list of events. Without `items` it is no list, and no proof that an event is not there.
+#[derive(Deserialize)]
+pub(super) struct EventList {
+    pub(super) items: Vec<Event>,
 }
 
 #[derive(Deserialize)]

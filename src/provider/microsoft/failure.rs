@@ -30,7 +30,7 @@ pub(super) fn has_code(answer: &Answer, wanted: &str) -> bool {
     codes(&body).any(|code| code == wanted)
 }
 
-/// Whether the event is not there, as against the mailbox.
+/// Whether what was asked for, an event or a calendar, is not there, as against the mailbox.
 pub(super) fn is_gone(answer: &Answer, now: Timestamp) -> bool {
     match answer.status.as_u16() {
         404 => !matches!(classify(answer, now), SyncFailure::Permanent { .. }),
@@ -80,6 +80,14 @@ fn by_code(code: &str) -> Option<SyncFailure> {
     })
 }
 
+/// The calendar is not there, or not for us: it may come back, and its events with it.
+pub(super) fn calendar_not_found() -> SyncFailure {
+    SyncFailure::retryable(
+        FailureCode::CalendarNotFound,
+        "Outlook does not find the calendar",
+    )
+}
+
 fn refused(detail: &'static str) -> SyncFailure {
     SyncFailure::permanent(FailureCode::InvalidEvent, detail)
 }
@@ -98,10 +106,7 @@ fn by_status(answer: &Answer, now: Timestamp) -> SyncFailure {
             FailureCode::ServerError,
             "Outlook refuses the call for a reason we do not know",
         ),
-        404 => SyncFailure::retryable(
-            FailureCode::CalendarNotFound,
-            "Outlook does not find the calendar",
-        ),
+        404 => calendar_not_found(),
         408 => SyncFailure::retryable(FailureCode::Timeout, "Outlook gave up waiting for the call"),
         409 | 423 | 424 => SyncFailure::retryable(
             FailureCode::Conflict,

@@ -207,6 +207,18 @@ impl Case {
         jobs.iter().filter_map(|job| job["attempts"].as_i64()).sum()
     }
 
+    /// Waits until every job that is left was told this.
+    pub(super) async fn waits_because_of(&self, daemon: &TestDaemon, code: &str) {
+        let what = format!("{}: all wait because of {code}", self.what);
+        eventually_every(PAUSE, &what, async || {
+            let mut jobs = self.jobs(daemon).await;
+            jobs.retain(|job| job["operation"] != "full_sync" && job["completed_at"].is_null());
+            let told = jobs.iter().all(|job| job["error_code"] == code);
+            (told && !jobs.is_empty()).then_some(())
+        })
+        .await;
+    }
+
     /// Waits until nothing is queued or under way.
     pub(super) async fn quiet(&self, daemon: &TestDaemon) -> Value {
         eventually_every(

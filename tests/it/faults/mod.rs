@@ -32,7 +32,7 @@
 //! | 8 mixed statuses | `batches::parts_of_mixed_statuses_each_get_what_theirs_calls_for`, `batches::a_failing_part_costs_the_others_no_attempt` |
 //! | 8 whole batch refused | `batches::a_whole_batch_refused_is_sent_again_and_blames_no_part` |
 //! | 8 Graph's 424 | `batches::a_chain_that_breaks_again_and_again_is_worked_off_in_waves` |
-//! | 9 | `statuses::every_deed_outlives_not_found_conflict_gone_and_changed`, `statuses::conflicts_of_every_name_end_in_one_event`, `statuses::events_that_come_and_go_under_our_hands_end_as_they_should` |
+//! | 9 | `statuses::every_deed_outlives_not_found_conflict_gone_and_changed`, `statuses::conflicts_of_every_name_end_in_one_event`, `statuses::events_that_come_and_go_under_our_hands_end_as_they_should`, `statuses::an_event_that_went_while_its_change_failed_again_and_again_comes_back`, `statuses::a_calendar_out_of_reach_is_waited_for_and_its_events_are_not_made_again` |
 //! | 10 expired in flight | `tokens::access_that_ends_in_flight_is_renewed_within_the_same_attempt` |
 //! | 10 revoked | `tokens::a_revoked_grant_parks_keeps_the_work_and_signing_in_again_catches_up` |
 //! | 10 scope narrowed | `tokens::a_narrowed_grant_parks_and_says_that_calendars_are_missing` |

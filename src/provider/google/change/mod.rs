@@ -3,16 +3,21 @@
 //! The id of an event is ours, so a create is safe to repeat: a second one is refused as a
 //! duplicate, and the event that is there is looked at. A deleted event keeps its id taken; it is
 //! put back if Google lets us, otherwise the next generation is asked for.
+//!
+//! "Not found" is no proof that an event is gone: Google says so, too, of everything in a calendar that
+//! it keeps from us for a while. Before the next generation is asked for, the calendar is asked for
+//! events with the key.
 
 use reqwest::Method;
 
 use super::convert;
 use super::failure::{classify, has_reason};
 use super::routes::GoogleEndpoints;
-use super::wire::{Event, EventWrite};
+use super::wire::{Event, EventList, EventWrite};
 use crate::domain::Parts;
 use crate::domain::{
-    CalendarId, CreateKey, Etag, EventContent, EventId, Fingerprint, Stale, SyncFailure, Timestamp,
+    CalendarId, CreateKey, Etag, EventContent, EventId, FailureCode, Fingerprint, Stale,
+    SyncFailure, Timestamp,
 };
 use crate::provider::guests::Ours;
 use crate::provider::http::Answer;
@@ -40,6 +45,8 @@ enum Stage<'a> {
     Read(Wanted<'a>),
     Write(Wanted<'a>),
     Restore(Wanted<'a>),
+    /// Asking the calendar for an event that was not found by its id.
+    Search,
     Delete,
 }
 
@@ -197,6 +204,28 @@ impl<'a> Target<'a> {
         self.patch(&patch, if_match, Stage::Write(wanted))
     }
 
+    fn search(self) -> Step<ChangeScript<'a>> {
+        let url = self.google.search(self.calendar, &self.key);
+        self.at(Call::get(url), Stage::Search)
+    }
+
+    /// The calendar is there, and says which events with the key it holds.
+    fn searched(self, answer: &Answer) -> Step<ChangeScript<'a>> {
+        let list: EventList = match answer.json() {
+            Ok(list) => list,
+            Err(failure) => return Step::fail(failure),
+        };
+        let is_it =
+            |event: &Event| event.id.as_ref() == Some(&self.event.0) && !event.is_cancelled();
+        if list.items.iter().any(is_it) {
+            return Step::fail(SyncFailure::retryable(
+                FailureCode::Conflict,
+                "Google lists the event, but does not find it by its id",
+            ));
+        }
+        gone()
+    }
+
     fn restore(self, event: &Event, wanted: Wanted<'a>) -> Step<ChangeScript<'a>> {
         if !wanted.put_back {
             return gone();
@@ -262,12 +291,17 @@ impl Script for ChangeScript<'_> {
                 ..wanted
             }),
             Stage::Restore(_) if is_refusal(answer, now) => gone(),
-            Stage::Read(_) | Stage::Write(_) if matches!(status, 404 | 410) => gone(),
+            Stage::Read(_) | Stage::Write(_) if status == 410 => gone(),
+            Stage::Read(_) | Stage::Write(_) if status == 404 => target.search(),
+            Stage::Search if is_success => target.searched(answer),
+            // Here not found will do, whatever is missing: who moves away from a calendar that was
+            // deleted, or erases an appointment, must not wait for it to come back.
             Stage::Delete if is_success || matches!(status, 404 | 410) => Step::End(Ok(Done::Gone)),
             Stage::Insert(_)
             | Stage::Read(_)
             | Stage::Write(_)
             | Stage::Restore(_)
+            | Stage::Search
             | Stage::Delete => Step::fail(classify(answer, now)),
         }
     }

@@ -306,13 +306,74 @@ fn an_update_of_an_event_the_coach_deleted_puts_all_of_it_back() {
     }
 }
 
+/// What the calendar lists under the key.
+fn listed(events: &[Value]) -> (u16, Value) {
+    (200, json!({"items": events}))
+}
+
 #[test]
 fn an_update_of_an_event_that_left_no_trace_asks_for_the_next_generation() {
-    for status in [404, 410] {
-        for etag in [Some("\"1\""), None] {
-            let (_, result) = play(&update(etag, SCHEDULE), &[(status, refusal("notFound"))]);
+    for change in [
+        update(Some("\"1\""), SCHEDULE),
+        update(None, SCHEDULE),
+        verify(None),
+    ] {
+        let (sent, result) = play(&change, &[(410, refusal("deleted"))]);
+        assert_eq!(sent.len(), 1);
+        assert_eq!(result, stale(Stale::Gone));
+
+        let mut copy = event("\"1\"", "confirmed");
+        copy["id"] = "another".into();
+        for nothing in [listed(&[]), listed(&[event("\"1\"", "cancelled"), copy])] {
+            let answers = [(404, refusal("notFound")), nothing];
+            let (sent, result) = play(&change, &answers);
+            assert_eq!(sent[1].line, "GET events");
             assert_eq!(result, stale(Stale::Gone));
         }
+    }
+}
+
+#[test]
+fn an_event_in_a_calendar_out_of_reach_is_not_taken_for_gone() {
+    let not_found = || (404, refusal("notFound"));
+    for change in [
+        update(Some("\"1\""), SCHEDULE),
+        update(None, SCHEDULE),
+        verify(None),
+    ] {
+        let (_, result) = play(&change, &[not_found(), not_found()]);
+        let failure = result.expect_err("a failure");
+        assert!(matches!(failure, SyncFailure::Retryable { .. }));
+        assert_eq!(failure.code(), FailureCode::CalendarNotFound);
+    }
+    let answers = [
+        (412, refusal("conditionNotMet")),
+        not_found(),
+        (403, refusal("forbidden")),
+    ];
+    let (sent, result) = play(&update(Some("\"1\""), SCHEDULE), &answers);
+    assert_eq!(
+        lines(&sent),
+        ["PATCH events/ID", "GET events/ID", "GET events"]
+    );
+    assert_eq!(
+        result.expect_err("a failure").code(),
+        FailureCode::CalendarReadOnly
+    );
+}
+
+#[test]
+fn an_event_that_is_listed_is_not_taken_for_gone() {
+    let there = listed(&[event("\"1\"", "confirmed")]);
+    for (found, code) in [
+        (there, FailureCode::Conflict),
+        ((200, json!({})), FailureCode::BadAnswer),
+    ] {
+        let answers = [(404, refusal("notFound")), found];
+        let (_, result) = play(&update(Some("\"1\""), SCHEDULE), &answers);
+        let failure = result.expect_err("a failure");
+        assert!(matches!(failure, SyncFailure::Retryable { .. }));
+        assert_eq!(failure.code(), code);
     }
 }
 

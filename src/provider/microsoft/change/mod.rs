@@ -3,12 +3,14 @@
 //! Graph makes the ids, so an event is found again by the key it carries. An event is always *read*
 //! by searching its calendar for the key, never by id: by immutable id, Graph may show an event
 //! that lies in Deleted Items or was moved to another calendar. Either is "not in this calendar",
-//! and whatever is left under the old id is removed before the next generation is asked for.
+//! and whatever is left under the old id is removed before the next generation is asked for. Only a
+//! search of a calendar that is there tells so: an event that is not found by its id may lie in one
+//! that is out of our reach for a while.
 
 use reqwest::Method;
 
 use super::convert;
-use super::failure::{DUPLICATE_TRANSACTION, classify, has_code, is_gone};
+use super::failure::{DUPLICATE_TRANSACTION, calendar_not_found, classify, has_code, is_gone};
 use super::routes::GraphEndpoints;
 use super::wire::{Event, EventWrite, Page};
 use crate::domain::Parts;
@@ -82,7 +84,7 @@ struct Wanted<'a> {
     pushed_guest: Option<&'a Fingerprint>,
     /// The version that needs no writing.
     untouched: Option<&'a Etag>,
-    /// Someone wrote in between once already.
+    /// It was not as we knew it, and looked for again, once already.
     had_conflict: bool,
 }
 
@@ -340,11 +342,11 @@ impl Script for ChangeScript<'_> {
             Stage::Search { why, found, pages } if is_success => {
                 target.searched(answer, why, found, pages)
             }
-            // Without its calendar there is no event either.
             Stage::Search { why, .. } if is_gone(answer, now) => match why {
-                Why::Read(_) => gone(),
+                // Here this will do: who moves away from a calendar that was deleted, or erases an
+                // appointment, must not wait for it to come back.
                 Why::Delete => Step::End(Ok(Done::Gone)),
-                Why::Adopt(_) | Why::Find(_) => Step::fail(classify(answer, now)),
+                Why::Adopt(_) | Why::Find(_) | Why::Read(_) => Step::fail(calendar_not_found()),
             },
             Stage::Post(wanted) if is_success => match answer.json() {
                 Ok(event) => settled(event, wanted),
@@ -356,8 +358,7 @@ impl Script for ChangeScript<'_> {
             Stage::Write { wanted, blind, .. } if is_success => {
                 target.written(answer, wanted, blind)
             }
-            Stage::Write { .. } if is_gone(answer, now) => gone(),
-            Stage::Write { wanted, event, .. } if is_conflict(answer) => {
+            Stage::Write { wanted, event, .. } if is_conflict(answer) || is_gone(answer, now) => {
                 if wanted.had_conflict {
                     return Step::fail(SyncFailure::StaleTarget(Stale::Changed));
                 }
@@ -394,10 +395,6 @@ fn live<S>(event_id: EventId, etag: Option<Etag>, wrote: Wrote) -> Step<S> {
         etag,
         wrote,
     }))
-}
-
-fn gone<S>() -> Step<S> {
-    Step::fail(SyncFailure::StaleTarget(Stale::Gone))
 }
 
 #[cfg(test)]

@@ -321,12 +321,22 @@ fn an_event_that_left_its_calendar_is_removed_before_the_next_generation() {
 
 #[test]
 fn an_update_of_an_event_that_left_no_trace_asks_for_the_next_generation() {
-    let (_, result) = play(
-        &update(Some("W/1"), TEXT),
-        &[refusal(404, "ErrorItemNotFound")],
-    );
-    assert_eq!(result, stale(Stale::Gone));
-    let (_, result) = play(&update(None, TEXT), &[refusal(404, "ErrorItemNotFound")]);
+    let not_found = || refusal(404, "ErrorItemNotFound");
+    for status in [404, 410] {
+        let answers = [
+            refusal(status, "ErrorItemNotFound"),
+            found(&[]),
+            not_found(),
+        ];
+        let (sent, result) = play(&update(Some("W/1"), TEXT), &answers);
+        assert_eq!(
+            lines(&sent),
+            ["PATCH events/e1", SEARCH, "DELETE events/e1"]
+        );
+        assert_eq!(result, stale(Stale::Gone));
+    }
+    let (sent, result) = play(&update(None, TEXT), &[found(&[]), not_found()]);
+    assert_eq!(lines(&sent), [SEARCH, "DELETE events/e1"]);
     assert_eq!(result, stale(Stale::Gone));
     let (_, result) = play(
         &update(None, TEXT),
@@ -336,6 +346,37 @@ fn an_update_of_an_event_that_left_no_trace_asks_for_the_next_generation() {
         result.expect_err("a failure").code(),
         FailureCode::NoCalendarService
     );
+}
+
+#[test]
+fn an_event_in_a_calendar_out_of_reach_is_not_taken_for_gone() {
+    let not_found = || refusal(404, "ErrorItemNotFound");
+    for (change, answers) in [
+        (update(Some("W/1"), TEXT), vec![not_found(), not_found()]),
+        (update(None, TEXT), vec![not_found()]),
+        (update(None, TEXT), vec![refusal(410, "")]),
+        (verify("W/1"), vec![not_found()]),
+        (create(true), vec![not_found()]),
+    ] {
+        let (sent, result) = play(&change, &answers);
+        assert!(sent.iter().all(|sent| !sent.line.starts_with("DELETE")));
+        let failure = result.expect_err("a failure");
+        assert!(matches!(failure, SyncFailure::Retryable { .. }));
+        assert_eq!(failure.code(), FailureCode::CalendarNotFound);
+    }
+}
+
+#[test]
+fn an_event_that_a_search_finds_is_not_taken_for_gone() {
+    let not_found = || refusal(404, "ErrorItemNotFound");
+    let read = found(&[event("e1", "W/5")]);
+    let answers = [not_found(), read.clone(), (200, event("e1", "W/6"))];
+    let (_, result) = play(&update(Some("W/1"), TEXT), &answers);
+    assert_eq!(result, live("e1", Some("W/6"), Wrote::Only(TEXT)));
+
+    let answers = [not_found(), read, not_found()];
+    let (_, result) = play(&update(Some("W/1"), TEXT), &answers);
+    assert_eq!(result, stale(Stale::Changed));
 }
 
 #[test]
