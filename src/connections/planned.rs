@@ -2,7 +2,7 @@
 
 use super::services::Service;
 use crate::domain::{CalendarId, Mapping, Timestamp};
-use crate::plan::{Plan, Situation, intent, plan, wanted_in};
+use crate::plan::{Plan, Situation, intent, is_unseen_for_long, plan, wanted_in};
 use crate::provider::Change;
 use crate::store::{Claim, Claimed};
 
@@ -47,7 +47,8 @@ pub(super) fn planned_row(
     // With sync off an event may still be cleaned of client details, but none comes back.
     let put_back = claim.connection.settings.is_sync_enabled;
     let may_be_there = claimed.mapping.as_ref().is_some_and(Mapping::may_be_there);
-    let change = change(&plan, mapping.as_ref(), may_be_there, put_back);
+    let unseen = is_unseen_for_long(claimed.job.attempts, claimed.job.error_code.as_deref());
+    let change = change(&plan, mapping.as_ref(), may_be_there, unseen, put_back);
     Planned {
         wanted_in: wanted_in(&claimed.appointment, &claim.connection).cloned(),
         claimed: claimed.clone(),
@@ -62,6 +63,7 @@ fn change(
     plan: &Plan,
     mapping: Option<&Mapping>,
     may_be_there: bool,
+    unseen_for_long: bool,
     put_back: bool,
 ) -> Option<Change> {
     let mapping = mapping?;
@@ -76,6 +78,7 @@ fn change(
             calendar_id: mapping.calendar_id.clone(),
             content: content.clone(),
             unsure: may_be_there,
+            unseen_for_long,
         }),
         Plan::Update(content, parts) => Some(Change::Update {
             target: mapping.event_ref(),

@@ -26,7 +26,7 @@ pub use intake::{Outcome, receive};
 pub use preview::{Preview, example, is_changed, preview, why_not_written};
 pub use record::{gone, intent, live};
 pub use restart::{Restart, RestartPolicy, restart};
-pub use retry::{Backoff, Tries, Verdict, judge};
+pub use retry::{Backoff, Tries, Verdict, is_unseen_for_long, judge};
 pub use share::{equal_part, share};
 pub use template::{InvalidTemplate, PLACEHOLDERS, check_template};
 

@@ -5,7 +5,7 @@ use std::time::Duration;
 use chrono::TimeDelta;
 
 use super::Breaker;
-use crate::domain::{Jitter, RateScope, ReauthReason, Stale, SyncFailure, Timestamp};
+use crate::domain::{FailureCode, Jitter, RateScope, ReauthReason, Stale, SyncFailure, Timestamp};
 
 /// The delays between attempts.
 #[derive(Clone, Copy, Debug)]
@@ -20,6 +20,9 @@ pub struct Backoff {
 const OPERATOR_PAUSE: TimeDelta = TimeDelta::minutes(1);
 /// How often in a row an event may be found stale before its next attempt waits.
 const REPLANS: i32 = 3;
+/// Failed attempts after which the pause is longer than a provider takes to show what it made: with
+/// the usual backoff more than a minute, and two and a half since the first attempt.
+const PATIENT_ATTEMPTS: i32 = 5;
 /// How long to wait when a provider limits us without saying for how long.
 const UNSAID_LIMIT: TimeDelta = TimeDelta::seconds(10);
 
@@ -49,6 +52,13 @@ pub struct Tries {
     /// Before this one.
     pub failed: i32,
     pub reported_at: Timestamp,
+}
+
+/// Whether a key that a provider calls taken, without showing an event under it, has been that for
+/// so long that none will show: an attempt ended so before, and the pause since was one of minutes.
+/// Given up sooner, an event that is shown late would stand beside that of the next key.
+pub fn is_unseen_for_long(failed_attempts: i32, last_error: Option<&str>) -> bool {
+    failed_attempts >= PATIENT_ATTEMPTS && last_error == Some(FailureCode::Conflict.as_str())
 }
 
 /// Never schedules in the past, never before the provider's own "until", never further ahead than
@@ -138,7 +148,6 @@ fn from_std(duration: Duration) -> TimeDelta {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::domain::FailureCode;
     use crate::plan::Outage;
     use proptest::prelude::*;
 
@@ -251,6 +260,21 @@ mod tests {
         let conflict = SyncFailure::retryable(FailureCode::Conflict, "another change");
         let verdict = judge(&conflict, after(79), BACKOFF, &breaker, now(), Jitter(0));
         assert_eq!(verdict, Verdict::GiveUp);
+    }
+
+    #[test]
+    fn a_key_is_given_up_only_after_a_long_pause_in_which_no_event_showed() {
+        let conflict = Some("conflict");
+        for attempts in [0, 1, 4] {
+            assert!(!is_unseen_for_long(attempts, conflict));
+        }
+        assert!(is_unseen_for_long(5, conflict));
+        let shortest = delay(BACKOFF, 4, Jitter(0)).min(delay(BACKOFF, 4, Jitter(u32::MAX)));
+        assert!(shortest >= TimeDelta::seconds(30), "{shortest}");
+        // Spent on something else, attempts say nothing about the key.
+        for other in [Some("timeout"), Some("event_changed"), None] {
+            assert!(!is_unseen_for_long(79, other));
+        }
     }
 
     proptest! {

@@ -62,6 +62,9 @@ pub enum Change {
         content: EventContent,
         /// An earlier attempt with this key may have landed, perhaps with other content.
         unsure: bool,
+        /// The key was found taken with no event to be seen under it, for longer than a provider
+        /// takes to show one: it is given up as gone.
+        unseen_for_long: bool,
     },
     /// Write our parts into an event that should exist.
     Update {

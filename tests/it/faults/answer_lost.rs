@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use calendar_integration::domain::ProviderKind;
-use calendar_integration::simulator::{CallKind, FaultEffect};
+use calendar_integration::simulator::{CallKind, FaultEffect, FaultRule};
 use chrono::TimeDelta;
 use serde_json::json;
 
@@ -37,6 +37,21 @@ async fn a_lost_answer_to_a_create_update_or_delete_leaves_one_event_or_none() {
     })
     .await;
     nothing_more_happens(&daemon, &cases).await;
+}
+
+/// The create landed, its answer was lost, and where the event is read it does not show yet.
+#[tokio::test]
+async fn an_event_that_is_shown_late_is_waited_for_and_not_made_twice() {
+    let daemon = setup().start().await;
+    let mut case = Case::connected(&daemon, ProviderKind::Google, "shown late").await;
+    let lost = case.once(&daemon, CallKind::Create, FaultEffect::AnswerLost);
+    let late = FaultRule::always(FaultEffect::status(404)).at(CallKind::Get);
+    let late = case.trouble(&daemon, late.times(2));
+    case.report_new(&daemon).await;
+    case.converges(&daemon).await;
+    case.met(&daemon, lost);
+    case.met(&daemon, late);
+    nothing_more_happens(&daemon, &[case]).await;
 }
 
 #[tokio::test]

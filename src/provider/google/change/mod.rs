@@ -1,8 +1,9 @@
 //! One change of one Google event as a script: which call, and what its answer leads to. Pure.
 //!
 //! The id of an event is ours, so a create is safe to repeat: a second one is refused as a
-//! duplicate, and the event that is there is looked at. A deleted event keeps its id taken; it is
-//! put back if Google lets us, otherwise the next generation is asked for.
+//! duplicate, and the event that is there is looked at; if there is none to be seen, it is waited for.
+//! A deleted event keeps its id taken; it is put back if Google lets us, otherwise the next generation
+//! is asked for.
 //!
 //! "Not found" is no proof that an event is gone: Google says so, too, of everything in a calendar that
 //! it keeps from us for a while. Before the next generation is asked for, the calendar is asked for
@@ -42,6 +43,8 @@ struct Target<'a> {
 
 enum Stage<'a> {
     Insert(Wanted<'a>),
+    /// Reading what a create found under its id.
+    Adopt(Wanted<'a>),
     Read(Wanted<'a>),
     Write(Wanted<'a>),
     Restore(Wanted<'a>),
@@ -63,6 +66,8 @@ struct Wanted<'a> {
     had_conflict: bool,
     /// Whether it is put back if it was removed.
     put_back: bool,
+    /// The id has been taken for long, and no event was seen under it.
+    unseen_for_long: bool,
 }
 
 impl<'a> Wanted<'a> {
@@ -75,6 +80,7 @@ impl<'a> Wanted<'a> {
             untouched: None,
             had_conflict: false,
             put_back: true,
+            unseen_for_long: false,
         }
     }
 }
@@ -93,9 +99,11 @@ impl<'a> ChangeScript<'a> {
                 calendar_id,
                 content,
                 unsure: _,
+                unseen_for_long,
             } => {
                 let wanted = Wanted {
                     ours: Ours::All,
+                    unseen_for_long: *unseen_for_long,
                     ..Wanted::new(content, Parts::ALL, None)
                 };
                 let call = Call::new(Method::POST, google.insert(calendar_id))
@@ -123,7 +131,7 @@ impl<'a> ChangeScript<'a> {
                         let patch = convert::blind_patch(content, *parts);
                         target.patch(&patch, Some(etag), Stage::Write(wanted))
                     }
-                    None => target.look(wanted),
+                    None => target.look(Stage::Read(wanted)),
                 }
             }
             Change::Verify {
@@ -138,7 +146,7 @@ impl<'a> ChangeScript<'a> {
                     ..Wanted::new(content, Parts::ALL, pushed_guest.as_ref())
                 };
                 let event = known.event_id.as_ref();
-                target(known.key, &known.calendar_id, event).look(wanted)
+                target(known.key, &known.calendar_id, event).look(Stage::Read(wanted))
             }
             Change::Delete { target: known } => {
                 let event = known.event_id.as_ref();
@@ -156,9 +164,9 @@ impl<'a> Target<'a> {
         Step::Call(call, ChangeScript { target, stage })
     }
 
-    fn look(self, wanted: Wanted<'a>) -> Step<ChangeScript<'a>> {
+    fn look(self, stage: Stage<'a>) -> Step<ChangeScript<'a>> {
         let url = self.google.event(self.calendar, &self.event);
-        self.at(Call::get(url), Stage::Read(wanted))
+        self.at(Call::get(url), stage)
     }
 
     fn patch(
@@ -282,14 +290,26 @@ impl Script for ChangeScript<'_> {
             }
             // `conflict` is another part of the same batch; any other 409 is a taken id.
             Stage::Insert(wanted) if status == 409 && !has_reason(answer, "conflict") => {
-                target.look(wanted)
+                target.look(Stage::Adopt(wanted))
             }
-            Stage::Read(wanted) if is_success => target.found(answer, wanted),
+            Stage::Adopt(wanted) | Stage::Read(wanted) if is_success => {
+                target.found(answer, wanted)
+            }
+            // The id was just called taken: what has it may be shown in a moment.
+            Stage::Adopt(wanted) if status == 404 && !wanted.unseen_for_long => {
+                Step::fail(SyncFailure::retryable(
+                    FailureCode::Conflict,
+                    "Google calls the event's id taken, but shows no event yet",
+                ))
+            }
+            Stage::Adopt(_) if matches!(status, 404 | 410) => gone(),
             Stage::Write(wanted) if is_success => target.written(answer, wanted),
-            Stage::Write(wanted) if status == 412 && !wanted.had_conflict => target.look(Wanted {
-                had_conflict: true,
-                ..wanted
-            }),
+            Stage::Write(wanted) if status == 412 && !wanted.had_conflict => {
+                target.look(Stage::Read(Wanted {
+                    had_conflict: true,
+                    ..wanted
+                }))
+            }
             Stage::Restore(_) if is_refusal(answer, now) => gone(),
             Stage::Read(_) | Stage::Write(_) if status == 410 => gone(),
             Stage::Read(_) | Stage::Write(_) if status == 404 => target.search(),
@@ -298,6 +318,7 @@ impl Script for ChangeScript<'_> {
             // deleted, or erases an appointment, must not wait for it to come back.
             Stage::Delete if is_success || matches!(status, 404 | 410) => Step::End(Ok(Done::Gone)),
             Stage::Insert(_)
+            | Stage::Adopt(_)
             | Stage::Read(_)
             | Stage::Write(_)
             | Stage::Restore(_)

@@ -50,11 +50,16 @@ fn target(etag: Option<&str>) -> EventRef {
 }
 
 fn create() -> Change {
+    create_unseen(false)
+}
+
+fn create_unseen(unseen_for_long: bool) -> Change {
     Change::Create {
         key: key(),
         calendar_id: "cal".into(),
         content: content(),
-        unsure: false,
+        unsure: unseen_for_long,
+        unseen_for_long,
     }
 }
 
@@ -208,6 +213,21 @@ fn a_create_over_a_deleted_event_puts_it_back_or_asks_for_the_next_generation() 
         let answers = [(409, refusal("duplicate")), (200, bare.clone()), refused];
         assert_eq!(play(&create(), &answers).1, stale(Stale::Gone));
     }
+}
+
+#[test]
+fn a_create_whose_id_is_taken_waits_for_the_event_to_show_and_not_for_ever() {
+    let answers = |status, reason| [(409, refusal("duplicate")), (status, refusal(reason))];
+    let (sent, result) = play(&create(), &answers(404, "notFound"));
+    assert_eq!(lines(&sent), ["POST events", "GET events/ID"]);
+    let failure = result.expect_err("a failure");
+    assert!(matches!(failure, SyncFailure::Retryable { .. }));
+    assert_eq!(failure.code(), FailureCode::Conflict);
+
+    let (_, result) = play(&create_unseen(true), &answers(404, "notFound"));
+    assert_eq!(result, stale(Stale::Gone));
+    let (_, result) = play(&create(), &answers(410, "deleted"));
+    assert_eq!(result, stale(Stale::Gone));
 }
 
 #[test]
@@ -443,7 +463,7 @@ const MOST_CALLS: usize = 12;
 proptest! {
     #[test]
     fn no_answers_make_a_change_panic_or_go_on_for_ever(
-        change in prop::sample::select(vec![create(), Change::Delete { target: target(None) }, update(None, Parts::ALL), update(Some("\"1\""), SCHEDULE), verify(None), verify(Some("\"1\""))]),
+        change in prop::sample::select(vec![create(), create_unseen(true), Change::Delete { target: target(None) }, update(None, Parts::ALL), update(Some("\"1\""), SCHEDULE), verify(None), verify(Some("\"1\""))]),
         answers in prop::collection::vec(crate::provider::hostile::answer(), MOST_CALLS),
     ) {
         let endpoints = GoogleEndpoints {

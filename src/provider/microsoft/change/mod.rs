@@ -115,6 +115,7 @@ impl<'a> ChangeScript<'a> {
                 calendar_id,
                 content,
                 unsure,
+                unseen_for_long: _,
             } => {
                 let wanted = Wanted {
                     ours: Ours::All,

@@ -56,6 +56,7 @@ fn create(unsure: bool) -> Change {
         calendar_id: "cal".into(),
         content: content(),
         unsure,
+        unseen_for_long: false,
     }
 }
 
