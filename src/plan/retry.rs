@@ -55,7 +55,7 @@ pub struct Tries {
 }
 
 /// Whether a key that a provider calls taken, without showing an event under it, has been that for
-/// so long that none will show: an attempt ended so before, and the pause since was one of minutes.
+/// so long that none will show: an attempt ended so before, and the pause since was long.
 /// Given up sooner, an event that is shown late would stand beside that of the next key.
 pub fn is_unseen_for_long(failed_attempts: i32, last_error: Option<&str>) -> bool {
     failed_attempts >= PATIENT_ATTEMPTS && last_error == Some(FailureCode::Conflict.as_str())

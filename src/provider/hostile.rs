@@ -36,6 +36,7 @@ const NAMES: &[&str] = &[
     "metadata",
     "quota_limit",
     "innerError",
+    "@event.existingEventId",
     "extendedProperties",
     "private",
     "event_key",

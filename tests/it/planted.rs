@@ -90,7 +90,7 @@
 //! | One caller takes all streams | `it::live_status::a_caller_opens_no_more_streams_than_its_share` |
 //! | A stream that is read is taken for an idle connection | `server::tests::an_answer_that_goes_on_is_no_idle_connection_and_one_that_is_not_read_is_cut_off` |
 //! | **Providers** | |
-//! | A create that was made before is a failure (409) | `provider::google::change::tests::a_create_that_landed_before_is_adopted_with_the_content_asked_for_now`, `provider::microsoft::change::tests::a_known_transaction_leads_to_its_event_or_to_the_next_generation` |
+//! | A create that was made before is a failure (409) | `provider::google::change::tests::a_create_that_landed_before_is_adopted_with_the_content_asked_for_now`, `provider::microsoft::change::tests::a_known_transaction_leads_to_its_event` |
 //! | A create after a lost answer does not look first | `provider::microsoft::change::tests::a_create_takes_one_call_and_one_after_a_lost_answer_searches_first` |
 //! | The event's id is left to the provider | `provider::google::convert::tests::a_new_event_carries_our_id_our_marks_and_text_that_stays_text` |
 //! | An update overwrites the coach's edit (no `If-Match`) | `provider::google::change::tests::an_update_of_a_known_version_is_one_conditional_patch_of_what_changed`, `provider::microsoft::change::tests::an_update_of_a_known_version_is_one_conditional_patch_of_what_changed` |
@@ -100,6 +100,8 @@
 //! | Deleting what is gone is a failure (404) | `provider::google::change::tests::a_delete_is_done_whether_or_not_the_event_was_there`, `provider::microsoft::change::tests::a_create_that_landed_before_is_adopted_and_doubles_of_it_are_removed` |
 //! | Updating what is gone is refused for good (410) | `provider::google::change::tests::an_update_of_an_event_that_left_no_trace_asks_for_the_next_generation`, `provider::microsoft::change::tests::an_update_of_an_event_that_left_no_trace_asks_for_the_next_generation` |
 //! | An event that Google shows late is made twice (409, then 404) | `provider::google::change::tests::a_create_whose_id_is_taken_waits_for_the_event_to_show_and_not_for_ever`, `it::faults::answer_lost::an_event_that_is_shown_late_is_waited_for_and_not_made_twice` |
+//! | An event that Outlook shows late is made twice (duplicate, then no find) | `provider::microsoft::change::tests::a_known_transaction_waits_for_its_event_to_show_and_not_for_ever`, `it::faults::answer_lost::an_event_that_a_search_shows_late_or_never_does_not_stand_beside_another` |
+//! | The event that Outlook names as made is left beside the next | `provider::microsoft::change::tests::an_event_that_graph_names_as_made_is_kept_or_removed_but_never_left_beside_another`, `it::faults::answer_lost::an_event_that_a_search_shows_late_or_never_does_not_stand_beside_another` |
 //! | What is in a calendar out of reach is taken for gone, and made again (404) | `provider::google::change::tests::an_event_in_a_calendar_out_of_reach_is_not_taken_for_gone`, `provider::microsoft::change::tests::an_event_in_a_calendar_out_of_reach_is_not_taken_for_gone`, `it::faults::statuses::a_calendar_out_of_reach_is_waited_for_and_its_events_are_not_made_again` |
 //! | A calendar that was left and deleted is waited for | `it::backfill::a_calendar_that_was_left_and_deleted_holds_up_nothing` |
 //! | A batch's parts are matched by position | `provider::google::batch::tests::parts_find_their_calls_in_any_order_and_missing_ones_are_missing`, `provider::microsoft::batch::tests::items_find_their_calls_in_any_order_and_odd_ones_are_missing` |

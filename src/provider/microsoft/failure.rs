@@ -6,11 +6,13 @@
 use reqwest::header::WWW_AUTHENTICATE;
 use serde_json::Value;
 
-use crate::domain::{FailureCode, RateScope, ReauthReason, Stale, SyncFailure, Timestamp};
+use crate::domain::{EventId, FailureCode, RateScope, ReauthReason, Stale, SyncFailure, Timestamp};
 use crate::provider::http::Answer;
 
 /// How deep `innerError` is followed.
 const MAX_DEPTH: usize = 8;
+/// Ids of Graph are some 150 bytes long.
+const MAX_ID_BYTES: usize = 1024;
 pub(super) const DUPLICATE_TRANSACTION: &str = "ErrorDuplicateTransactionId";
 
 /// Reads an answer whose status is not a success.
@@ -28,6 +30,17 @@ pub(super) fn classify(answer: &Answer, now: Timestamp) -> SyncFailure {
 pub(super) fn has_code(answer: &Answer, wanted: &str) -> bool {
     let body: Value = serde_json::from_slice(&answer.body).unwrap_or_default();
     codes(&body).any(|code| code == wanted)
+}
+
+/// The event that has the transaction id already. Seen of [`DUPLICATE_TRANSACTION`], not documented:
+/// what could not be an id, and a path's segment, is as if absent.
+pub(super) fn existing_event(answer: &Answer) -> Option<EventId> {
+    let body: Value = serde_json::from_slice(&answer.body).unwrap_or_default();
+    let id = body.pointer("/error/@event.existingEventId")?.as_str()?;
+    let is_id = id.len() <= MAX_ID_BYTES
+        && id.bytes().all(|byte| byte.is_ascii_graphic())
+        && id.bytes().any(|byte| byte.is_ascii_alphanumeric());
+    is_id.then(|| EventId::from(id))
 }
 
 /// Whether what was asked for, an event or a calendar, is not there, as against the mailbox.
@@ -278,6 +291,32 @@ mod tests {
         let refusal = answer(400, None, &body.to_string());
         assert!(has_code(&refusal, DUPLICATE_TRANSACTION));
         assert_eq!(classify(&refusal, now()).code(), FailureCode::Conflict);
+    }
+
+    #[test]
+    fn an_existing_event_is_named_by_what_could_be_an_id_and_by_nothing_else() {
+        let named = |id: Value| {
+            let body = json!({"error": {
+                "code": DUPLICATE_TRANSACTION, "@event.existingEventId": id}});
+            existing_event(&answer(400, None, &body.to_string()))
+        };
+        for id in ["AAMkAD/b+c-d_e=", &"A".repeat(MAX_ID_BYTES)] {
+            assert_eq!(named(id.into()), Some(id.into()));
+        }
+        for text in [
+            "",
+            "..",
+            "a b",
+            "a\r\nX: y",
+            "\0",
+            "é",
+            &"A".repeat(MAX_ID_BYTES + 1),
+        ] {
+            assert_eq!(named(text.into()), None, "{text:?}");
+        }
+        assert_eq!(named(json!(7)), None);
+        assert_eq!(named(json!(["e1"])), None);
+        assert_eq!(existing_event(&answer(400, None, "<html>")), None);
     }
 
     #[test]

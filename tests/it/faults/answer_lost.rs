@@ -3,12 +3,12 @@
 use std::time::Duration;
 
 use calendar_integration::domain::ProviderKind;
-use calendar_integration::simulator::{CallKind, FaultEffect, FaultRule};
+use calendar_integration::simulator::{CallKind, EffectKind, FaultEffect, FaultRule};
 use chrono::TimeDelta;
 use serde_json::json;
 
 use super::case::{Case, for_each, nothing_more_happens, setup};
-use crate::support::{Browser, Consent, parameter};
+use crate::support::{Browser, Consent, parameter, until};
 
 /// Two ways for an answer to get lost.
 const LOST: [FaultEffect; 2] = [FaultEffect::AnswerLost, FaultEffect::ResetMidBody];
@@ -52,6 +52,48 @@ async fn an_event_that_is_shown_late_is_waited_for_and_not_made_twice() {
     case.met(&daemon, lost);
     case.met(&daemon, late);
     nothing_more_happens(&daemon, &[case]).await;
+}
+
+/// As before at Outlook, where the event is searched. Its content changes before it is asked for
+/// again, so that it is not simply answered a second time.
+#[tokio::test]
+async fn an_event_that_a_search_shows_late_or_never_does_not_stand_beside_another() {
+    let daemon = setup()
+        .simulate(|config| config.limits.microsoft_duplicate_names_event = true)
+        .start()
+        .await;
+    let mut cases = Vec::new();
+    // Shown at the second attempt, or never until the key is given up.
+    for searches in [Some(2), None] {
+        let what = format!("shown late: {searches:?}");
+        let mut case = Case::connected(&daemon, ProviderKind::Outlook, what).await;
+        let lost = case.once(&daemon, CallKind::Create, FaultEffect::AnswerLost);
+        let down = FaultRule::always(FaultEffect::status(503)).at(CallKind::List);
+        let down = case.trouble(&daemon, down);
+        let empty = FaultEffect::altered([("value", json!([]))]);
+        let empty = FaultRule::always(empty).at(CallKind::List);
+        let late = FaultRule {
+            times: searches,
+            ..empty
+        };
+        let late = case.trouble(&daemon, late);
+        let session = case.report_new(&daemon).await;
+        until("it is looked for", || case.is_met(&daemon, down)).await;
+        let moved = session.moved(TimeDelta::minutes(30));
+        case.report(&daemon, &moved).await;
+        daemon.calendars.remove_fault(down);
+        case.converges(&daemon).await;
+        case.met(&daemon, lost);
+        case.met(&daemon, late);
+        let most = if searches.is_some() { 1 } else { 2 };
+        let made = daemon.calendars.effects(0, usize::MAX);
+        let made = made.iter().filter(|effect| {
+            effect.operation == EffectKind::Create && effect.account == case.email
+        });
+        assert_eq!(made.count(), most, "{}", case.what);
+        cases.push(case);
+    }
+    nothing_more_happens(&daemon, &cases).await;
 }
 
 #[tokio::test]

@@ -147,6 +147,13 @@ impl Case {
         );
     }
 
+    pub(super) fn is_met(&self, daemon: &TestDaemon, rule: u64) -> bool {
+        let rules = daemon.calendars.faults();
+        rules
+            .iter()
+            .any(|status| status.id == rule && status.fired > 0)
+    }
+
     /// What the coach does to an event in the calendar's own pages.
     pub(super) fn edit(&self, daemon: &TestDaemon, appointment: Uuid, edit: &CoachEdit) {
         let event = EventSelector::AppointmentId(appointment.to_string());

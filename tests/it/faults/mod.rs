@@ -6,7 +6,7 @@
 //! |---|---|
 //! | 1 | `crash::every_point`, `crash::between_nodes`, `crash::random_kills` |
 //! | 2 create, update, delete | `answer_lost::a_lost_answer_to_a_create_update_or_delete_leaves_one_event_or_none` |
-//! | 2 create, shown late | `answer_lost::an_event_that_is_shown_late_is_waited_for_and_not_made_twice` |
+//! | 2 create, shown late | `answer_lost::an_event_that_is_shown_late_is_waited_for_and_not_made_twice`, `answer_lost::an_event_that_a_search_shows_late_or_never_does_not_stand_beside_another` |
 //! | 2 batch | `answer_lost::a_lost_answer_to_a_batch_of_all_kinds_changes_everything_once` |
 //! | 2 refresh | `answer_lost::a_lost_answer_to_a_refresh_is_asked_for_again` |
 //! | 2, 10 rotated token lost | `answer_lost::a_lost_rotated_token_parks_the_connection_and_signing_in_again_catches_up` |

@@ -5,12 +5,15 @@
 //! that lies in Deleted Items or was moved to another calendar. Either is "not in this calendar",
 //! and whatever is left under the old id is removed before the next generation is asked for. Only a
 //! search of a calendar that is there tells so: an event that is not found by its id may lie in one
-//! that is out of our reach for a while.
+//! that is out of our reach for a while. And where Graph says that the key's event was made, one that
+//! the search does not show yet is waited for.
 
 use reqwest::Method;
 
 use super::convert;
-use super::failure::{DUPLICATE_TRANSACTION, calendar_not_found, classify, has_code, is_gone};
+use super::failure::{
+    DUPLICATE_TRANSACTION, calendar_not_found, classify, existing_event, has_code, is_gone,
+};
 use super::routes::GraphEndpoints;
 use super::wire::{Event, EventWrite, Page};
 use crate::domain::Parts;
@@ -86,6 +89,8 @@ struct Wanted<'a> {
     untouched: Option<&'a Etag>,
     /// It was not as we knew it, and looked for again, once already.
     had_conflict: bool,
+    /// The key has been taken for long, and no event was seen under it.
+    unseen_for_long: bool,
 }
 
 impl<'a> Wanted<'a> {
@@ -97,6 +102,7 @@ impl<'a> Wanted<'a> {
             pushed_guest,
             untouched: None,
             had_conflict: false,
+            unseen_for_long: false,
         }
     }
 }
@@ -115,10 +121,11 @@ impl<'a> ChangeScript<'a> {
                 calendar_id,
                 content,
                 unsure,
-                unseen_for_long: _,
+                unseen_for_long,
             } => {
                 let wanted = Wanted {
                     ours: Ours::All,
+                    unseen_for_long: *unseen_for_long,
                     ..Wanted::new(content, Parts::ALL, None)
                 };
                 let target = target(*key, calendar_id, None);
@@ -301,6 +308,12 @@ impl<'a> Target<'a> {
                     Then::Write(wanted, Box::new(event))
                 }
             }
+            (Why::Find(wanted), None) if doomed.is_empty() && !wanted.unseen_for_long => {
+                return Step::fail(SyncFailure::retryable(
+                    FailureCode::Conflict,
+                    "Outlook says that it made the event, but shows none yet",
+                ));
+            }
             (Why::Adopt(_) | Why::Find(_) | Why::Read(_), None) => {
                 doomed.extend(self.known.clone());
                 Then::End(Err(SyncFailure::StaleTarget(Stale::Gone)))
@@ -354,6 +367,7 @@ impl Script for ChangeScript<'_> {
                 Err(failure) => Step::fail(failure),
             },
             Stage::Post(wanted) if has_code(answer, DUPLICATE_TRANSACTION) => {
+                target.known = existing_event(answer);
                 target.search(Why::Find(wanted))
             }
             Stage::Write { wanted, blind, .. } if is_success => {

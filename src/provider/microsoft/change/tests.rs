@@ -60,6 +60,16 @@ fn create(unsure: bool) -> Change {
     }
 }
 
+fn create_unseen() -> Change {
+    Change::Create {
+        key: key(),
+        calendar_id: "cal".into(),
+        content: content(),
+        unsure: true,
+        unseen_for_long: true,
+    }
+}
+
 fn update(etag: Option<&str>, parts: Parts) -> Change {
     Change::Update {
         target: target(Some("e1"), etag),
@@ -213,7 +223,7 @@ fn a_create_that_landed_before_is_adopted_and_doubles_of_it_are_removed() {
 }
 
 #[test]
-fn a_known_transaction_leads_to_its_event_or_to_the_next_generation() {
+fn a_known_transaction_leads_to_its_event() {
     for status in [400, 409] {
         let duplicate = || refusal(status, DUPLICATE_TRANSACTION);
         let answers = [
@@ -227,10 +237,42 @@ fn a_known_transaction_leads_to_its_event_or_to_the_next_generation() {
             ["POST calendars/cal/events", SEARCH, "PATCH events/e1"]
         );
         assert_eq!(result, live("e1", Some("W/2"), Wrote::All));
-
-        let answers = [found(&[]), duplicate(), found(&[])];
-        assert_eq!(play(&create(true), &answers).1, stale(Stale::Gone));
     }
+}
+
+#[test]
+fn a_known_transaction_waits_for_its_event_to_show_and_not_for_ever() {
+    let duplicate = || refusal(400, DUPLICATE_TRANSACTION);
+    let answers = [found(&[]), duplicate(), found(&[])];
+    let failure = play(&create(true), &answers).1.expect_err("a failure");
+    assert!(matches!(failure, SyncFailure::Retryable { .. }));
+    assert_eq!(failure.code(), FailureCode::Conflict);
+    assert_eq!(play(&create_unseen(), &answers).1, stale(Stale::Gone));
+
+    // One that was cancelled has shown itself.
+    let cancelled = with(event("e1", "W/1"), "isCancelled", true.into());
+    let answers = [duplicate(), found(&[cancelled]), (204, Value::Null)];
+    let (sent, result) = play(&create(false), &answers);
+    assert_eq!(sent[2].line, "DELETE events/e1");
+    assert_eq!(result, stale(Stale::Gone));
+}
+
+#[test]
+fn an_event_that_graph_names_as_made_is_kept_or_removed_but_never_left_beside_another() {
+    let named = || {
+        let error = json!({"code": DUPLICATE_TRANSACTION, "@event.existingEventId": "e2"});
+        (400, json!({"error": error}))
+    };
+    let both = found(&[event("e1", "W/1"), event("e2", "W/1")]);
+    let answers = [named(), both, (204, Value::Null), (200, event("e2", "W/2"))];
+    let (sent, result) = play(&create(false), &answers);
+    assert_eq!(sent[2].line, "DELETE events/e1");
+    assert_eq!(result, live("e2", Some("W/2"), Wrote::All));
+
+    let answers = [found(&[]), named(), found(&[]), (204, Value::Null)];
+    let (sent, result) = play(&create_unseen(), &answers);
+    assert_eq!(sent[3].line, "DELETE events/e2");
+    assert_eq!(result, stale(Stale::Gone));
 }
 
 #[test]
@@ -449,7 +491,7 @@ const MOST_CALLS: usize = 12;
 proptest! {
     #[test]
     fn no_answers_make_a_change_panic_or_go_on_for_ever(
-        change in prop::sample::select(vec![create(false), create(true), update(None, Parts::ALL), update(Some("*"), TEXT), verify("*"), delete(Some("e1")), delete(None)]),
+        change in prop::sample::select(vec![create(false), create(true), create_unseen(), update(None, Parts::ALL), update(Some("*"), TEXT), verify("*"), delete(Some("e1")), delete(None)]),
         answers in prop::collection::vec(crate::provider::hostile::answer(), MOST_CALLS),
     ) {
         let endpoints = GraphEndpoints {
