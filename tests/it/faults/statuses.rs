@@ -1,7 +1,7 @@
 //! 404, 409, 410 and 412 in answer to every operation.
 
 use calendar_integration::domain::ProviderKind;
-use calendar_integration::simulator::{CallKind, CoachEdit, FaultEffect};
+use calendar_integration::simulator::{CallKind, CoachEdit, FaultEffect, FaultRule};
 use chrono::TimeDelta;
 
 use super::case::{Case, for_each, nothing_more_happens, setup};
