@@ -235,7 +235,10 @@ async fn what_is_asked_often_is_answered_by_an_index() {
         let query = query.replace("ID", id).replace("NOW", now);
         let lines = database.texts(&format!("{explain} {query}"), column).await;
         let plan = lines.join("\n");
-        let scans = plan.contains("Seq Scan") || plan.contains("SCAN ");
+        // An index of failed jobs alone is read from its end.
+        let of_these_alone = |line: &str| line.ends_with("USING INDEX queue_failed");
+        let reads_all = |line: &String| line.contains("SCAN ") && !of_these_alone(line);
+        let scans = plan.contains("Seq Scan") || lines.iter().any(reads_all);
         let uses_index = plan.contains("Index") || plan.contains("INDEX");
         assert!(uses_index && !scans, "{what}:\n{plan}");
         assert!(
