@@ -2,8 +2,9 @@
 //!
 //! Three things do. A limit of the provider for everybody: until it ends, no exception. Our set-up,
 //! which the provider does not accept; where an account's organisation may have decided that for itself,
-//! a second connection must have been told the same, and nobody anything else between. And an outage: [`SHUT_BY`] distinct connections in a row got
-//! nothing but failures that speak of one, and nobody anything else between them. One connection never
+//! a second connection must have been told the same, and nobody anything else between. And an outage:
+//! [`SHUT_BY`] distinct connections in a row got nothing but failures that speak of one, and nobody
+//! anything else between them. One connection never
 //! shuts the gate, however often it fails, and one sensible answer to anybody opens it: a bad account
 //! is its own trouble.
 //!

@@ -7,9 +7,10 @@
 //!   connection with 100,000 due rows. Once with Google's own quotas, once with quotas lifted, so that
 //!   the flood is worked off as fast as it goes.
 //! - **blocked**: the same, and how long it takes until one change of every quiet connection has arrived
-//!   when all are sent at once, on three daemons in turns, one of which has 100,000 due rows of
-//!   connections that are rate limited or wait for their coach. The ratio of the two that do not is the
-//!   error of the measurement.
+//!   when all are sent at once, on four daemons in turns. One has 100,000 due rows of connections that
+//!   are rate limited or wait for their coach; one has as many of connections that were disconnected, for
+//!   a large table has its price, whatever is in it. The other two have neither: their ratio is the error
+//!   of the measurement.
 //!
 //! The first argument that is a number replaces the 100,000, the second the 1,000; `flood` or `blocked`
 //! runs only that part.
@@ -42,6 +43,8 @@ const SIGN_INS_AT_ONCE: usize = 16;
 const BATCH: usize = 1_000;
 /// How long the providers take to answer.
 const PROVIDER: Duration = Duration::from_millis(30);
+/// What **blocked** compares.
+const DAEMONS: usize = 4;
 /// Connections the blocked rows belong to, of each kind.
 const BLOCKED_CONNECTIONS: usize = 50;
 /// In turns, so that a slow moment of the machine meets all.
@@ -102,29 +105,45 @@ async fn blocked(rows: usize, quiet: usize) {
     let others = [
         Others::connect("without", quiet).await,
         Others::connect("without, again", quiet).await,
+        Others::connect("beside as many at rest", quiet).await,
         Others::connect("beside them", quiet).await,
     ];
-    burden(&others[2].daemon, rows).await;
+    let ended = burden(&others[2].daemon, rows).await;
+    disconnect(&others[2].daemon, &ended).await;
+    burden(&others[3].daemon, rows).await;
     println!("blocked: {rows} due rows of blocked connections beside {quiet} quiet ones");
     in_turns(&others, WARM_UP).await;
     compare("now and then", &others, &in_turns(&others, CHANGES).await);
-    let mut bursts = [const { Vec::new() }; 3];
+    let mut bursts = [const { Vec::new() }; DAEMONS];
     for turn in 0..TURNS {
         // Each is as often the first one as the others are.
-        for place in 0..others.len() {
-            let of = (turn + place) % others.len();
+        for place in 0..DAEMONS {
+            let of = (turn + place) % DAEMONS;
             bursts[of].push(burst(&others[of].daemon, &others[of].coaches).await);
         }
     }
     compare("each at once", &others, &bursts);
-    let waiting = count(
-        &others[2].daemon,
-        "calendar_sync_queue WHERE status = 'pending'",
-    );
-    println!(
-        "  rows still waiting when the measurement ended: {}",
-        waiting.await
-    );
+    for others in &others[2..] {
+        let waiting = "calendar_sync_queue WHERE status = 'pending'";
+        let waiting = count(&others.daemon, waiting).await;
+        let all = count(&others.daemon, "calendar_sync_queue").await;
+        println!(
+            "  {}: {waiting} of {all} rows waiting at the end",
+            others.name
+        );
+    }
+}
+
+/// Their rows are cancelled, and stay where they are.
+async fn disconnect(daemon: &TestDaemon, coaches: &[Uuid]) {
+    let service = daemon.service();
+    for coach in coaches {
+        let listed = service.get(&format!("connections/{coach}")).await;
+        let listed = listed.expect(200);
+        let id = listed["connections"][0]["id"].as_str().expect("an id");
+        let path = format!("connections/{id}");
+        service.delete(&path).await.expect(200);
+    }
 }
 
 /// A daemon and its quiet connections.
@@ -147,7 +166,7 @@ impl Others {
 }
 
 /// A change here, a change there: whatever the machine does meanwhile meets all alike.
-async fn in_turns(others: &[Others; 3], changes: usize) -> [Vec<Duration>; 3] {
+async fn in_turns(others: &[Others; DAEMONS], changes: usize) -> [Vec<Duration>; DAEMONS] {
     let mut senders = others
         .each_ref()
         .map(|of| Changes::of(&of.daemon, &of.coaches));
@@ -158,24 +177,24 @@ async fn in_turns(others: &[Others; 3], changes: usize) -> [Vec<Duration>; 3] {
             senders[(turn + place) % others.len()].send_one();
         }
     }
-    let mut waits = [const { Vec::new() }; 3];
+    let mut waits = [const { Vec::new() }; DAEMONS];
     for (sender, waits) in senders.into_iter().zip(&mut waits) {
         *waits = sender.waits().await;
     }
     waits
 }
 
-/// Against the first; that of the second, which has no more to carry than the first, is the error of the
-/// measurement.
-fn compare(what: &str, others: &[Others; 3], waits: &[Vec<Duration>; 3]) {
+/// Against the first. The ratio of the second, which has no more to carry than the first, is the error of
+/// the measurement.
+fn compare(what: &str, others: &[Others; DAEMONS], waits: &[Vec<Duration>; DAEMONS]) {
     for (of, its) in others.iter().zip(waits) {
-        println!("  {what}, {:<16} {}", of.name, spread(its));
+        println!("  {what}, {:<22} {}", of.name, spread(its));
     }
     for (of, its) in others.iter().zip(waits).skip(1) {
         let ratios = [50, 90, 99].map(|percent| ratio(its, &waits[0], percent));
         let [median, p90, p99] = ratios;
         println!(
-            "  ratio, {:<16} median {median:.3}, p90 {p90:.3}, p99 {p99:.3}",
+            "  ratio, {:<22} median {median:.3}, p90 {p90:.3}, p99 {p99:.3}",
             of.name
         );
     }
@@ -202,8 +221,8 @@ async fn burst(daemon: &TestDaemon, coaches: &[Uuid]) -> Duration {
 }
 
 /// Half of the rows belong to connections that are limited for a day, half to ones whose grant was
-/// revoked.
-async fn burden(daemon: &TestDaemon, rows: usize) {
+/// revoked. Answers their coaches.
+async fn burden(daemon: &TestDaemon, rows: usize) -> Vec<Uuid> {
     let limited = connect_many(daemon, BLOCKED_CONNECTIONS, "limited").await;
     let revoked = connect_many(daemon, BLOCKED_CONNECTIONS, "revoked").await;
     for number in 0..BLOCKED_CONNECTIONS {
@@ -223,6 +242,7 @@ async fn burden(daemon: &TestDaemon, rows: usize) {
         (count(daemon, parked).await == all && count(daemon, waiting).await == all).then_some(())
     })
     .await;
+    [limited, revoked].concat()
 }
 
 async fn count(daemon: &TestDaemon, rows: &str) -> String {
