@@ -4,9 +4,8 @@
 //! which the provider does not accept; where an account's organisation may have decided that for itself,
 //! a second connection must have been told the same, and nobody anything else between. And an outage:
 //! [`SHUT_BY`] distinct connections in a row got nothing but failures that speak of one, and nobody
-//! anything else between them. One connection never
-//! shuts the gate, however often it fails, and one sensible answer to anybody opens it: a bad account
-//! is its own trouble.
+//! anything else between them. One connection never shuts the gate, however often it fails, and one
+//! sensible answer to anybody opens it: a bad account is its own trouble.
 //!
 //! While it is shut, one connection at a time is let through as a probe, in an outage at intervals from
 //! [`FIRST_PROBE`] to [`LAST_PROBE`]. The others stand in line: each is told a later place than the one

@@ -17,7 +17,7 @@ use super::sql::lock_coaches;
 use super::{Job, Store, StoreError, erased};
 use crate::domain::{
     Appointment, AppointmentId, AuditAction, Cause, CoachId, Connection, ConnectionId,
-    ConnectionStatus, Flags, JobStatus, Mapping, Origin, Priority, Timestamp,
+    ConnectionStatus, JobStatus, Mapping, Origin, Timestamp,
 };
 use crate::failpoint::Step;
 use crate::plan::{Outcome, receive};
@@ -102,14 +102,7 @@ impl Store {
 
         // Where events are that the appointment's old coach leaves behind, mappings tell.
         save(&tx, writes.values(), now).await?;
-        let order = Order {
-            priority: Priority::Change,
-            flags: Flags::CHANGE,
-            sync_id: None,
-            max_attempts,
-            now,
-            cause,
-        };
+        let order = Order::of_change(max_attempts, now, cause);
         let (queued, connections) = queue_changed(&tx, &changed, order).await?;
         commit(tx, Step::Intake).await?;
         Ok(Intake {
@@ -142,14 +135,7 @@ impl Store {
             .value(id)
             .execute(&tx)
             .await?;
-        let order = Order {
-            priority: Priority::Change,
-            flags: Flags::CHANGE,
-            sync_id: None,
-            max_attempts,
-            now,
-            cause: &origin.cause,
-        };
+        let order = Order::of_change(max_attempts, now, &origin.cause);
         let (queued, connections) = queue_changed(&tx, &[id], order).await?;
         erased::forget(&tx, Some(&[id])).await?;
         let entry = Entry {

@@ -43,6 +43,20 @@ pub(super) struct Order<'a> {
     pub(super) cause: &'a Cause,
 }
 
+impl<'a> Order<'a> {
+    /// Something changed on our side.
+    pub(super) fn of_change(max_attempts: i32, now: Timestamp, cause: &'a Cause) -> Self {
+        Self {
+            priority: Priority::Change,
+            flags: Flags::CHANGE,
+            sync_id: None,
+            max_attempts,
+            now,
+            cause,
+        }
+    }
+}
+
 /// A sync that was asked for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct QueuedSync {

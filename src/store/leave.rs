@@ -11,8 +11,8 @@ use super::sql::{Sql, lock_coaches};
 use super::webhooks::{News, tell};
 use super::{Store, StoreError, StoredTokens, ended, erased, tokens, waits};
 use crate::domain::{
-    AuditAction, CoachId, Connection, ConnectionId, ConnectionStatus, Flags, Origin, Priority,
-    Timestamp, WebhookEvent,
+    AuditAction, CoachId, Connection, ConnectionId, ConnectionStatus, Origin, Timestamp,
+    WebhookEvent,
 };
 use crate::failpoint::Step;
 
@@ -116,14 +116,7 @@ impl Store {
             .text(")")
             .execute(&tx)
             .await?;
-        let order = Order {
-            priority: Priority::Change,
-            flags: Flags::CHANGE,
-            sync_id: None,
-            max_attempts,
-            now,
-            cause: &origin.cause,
-        };
+        let order = Order::of_change(max_attempts, now, &origin.cause);
         let (_, connections) = queue(&tx, Pairs::LeftBehind(coach_id), order).await?;
         for table in ["coach_calendar_connections", "sign_ins", "idempotency_keys"] {
             let sql = Sql::on(&tx).text("DELETE FROM ").text(table);

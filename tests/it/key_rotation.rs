@@ -1,4 +1,4 @@
-//! Keys exchanged under ten thousand connections, some of them busy and some of them lost.
+//! Keys exchanged under thousands of connections, some of them busy and some of them lost.
 
 use std::process::{Command, Output, Stdio};
 use std::time::{Duration, Instant};

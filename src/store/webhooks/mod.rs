@@ -7,7 +7,7 @@
 //! replay. Here are the webhooks themselves. A secret is text that nobody can read; sealing and opening
 //! belong to `security`.
 //!
-//! The webhook's row is locked before its deliveries, by everyone.
+//! Who touches both locks the webhook's row before its deliveries.
 
 mod claim;
 mod deliveries;
