@@ -13,7 +13,7 @@ use futures::stream::{self, StreamExt};
 use serde_json::{Value, json};
 use uuid::Uuid;
 
-use crate::support::{Session, Setup, TestDaemon, eventually_every};
+use crate::support::{Session, Setup, TestDaemon, eventually, eventually_every};
 
 /// Between two looks at a case: there are dozens of them, and a look is a request.
 const PAUSE: Duration = Duration::from_millis(80);
@@ -116,6 +116,11 @@ impl Case {
         self.reports.extend_from_slice(sessions);
     }
 
+    /// All that was reported, oldest first.
+    pub(super) fn reports(&self) -> &[Session] {
+        &self.reports
+    }
+
     pub(super) fn sessions(&mut self, daemon: &TestDaemon, count: i64) -> Vec<Session> {
         let first = self.session(daemon);
         (0..count)
@@ -214,14 +219,19 @@ impl Case {
         jobs.iter().filter_map(|job| job["attempts"].as_i64()).sum()
     }
 
-    /// Waits until every job that is left was told this.
+    /// Waits until every job that is left was told this, and lets time pass: who is in trouble asks ever
+    /// more rarely.
     pub(super) async fn waits_because_of(&self, daemon: &TestDaemon, code: &str) {
         let what = format!("{}: all wait because of {code}", self.what);
         eventually_every(PAUSE, &what, async || {
             let mut jobs = self.jobs(daemon).await;
             jobs.retain(|job| job["operation"] != "full_sync" && job["completed_at"].is_null());
             let told = jobs.iter().all(|job| job["error_code"] == code);
-            (told && !jobs.is_empty()).then_some(())
+            if told && !jobs.is_empty() {
+                return Some(());
+            }
+            daemon.advance(TimeDelta::seconds(1));
+            None
         })
         .await;
     }
@@ -289,6 +299,25 @@ pub(super) fn next_due(jobs: &[Value], now: Timestamp) -> Option<Timestamp> {
         .filter_map(|job| job["scheduled_for"].as_str()?.parse().ok())
         .filter(|due| *due > now)
         .min()
+}
+
+/// Lets time pass from due moment to due moment until nobody has anything left to do.
+pub(super) async fn wait_out(daemon: &TestDaemon) {
+    let admin = daemon.admin();
+    eventually("all waits are over", async || {
+        let page = admin.get("queue?limit=200").await.expect(200);
+        assert_eq!(page["next_cursor"], json!(null), "all jobs are in sight");
+        let jobs = page["jobs"].as_array().expect("a list");
+        let open = |job: &Value| job["status"] == "pending" || job["status"] == "processing";
+        if !jobs.iter().any(open) {
+            return Some(());
+        }
+        // What is held back with its connection has no moment of its own.
+        let due = next_due(jobs, daemon.now()).map(|due| due - daemon.now());
+        daemon.advance(due.unwrap_or(TimeDelta::seconds(1)));
+        None
+    })
+    .await;
 }
 
 /// When all is quiet: nothing was created twice under one key, nothing is there twice, and while

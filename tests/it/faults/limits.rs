@@ -4,9 +4,8 @@ use calendar_integration::domain::{ProviderKind, Timestamp};
 use calendar_integration::simulator::{CallKind, FaultEffect, FaultRule};
 use chrono::TimeDelta;
 use futures::future::join_all;
-use serde_json::{Value, json};
 
-use super::case::{Case, next_due, nothing_more_happens};
+use super::case::{Case, next_due, nothing_more_happens, wait_out};
 use crate::support::{Setup, TestDaemon, eventually};
 
 /// How a provider says that it is enough for now.
@@ -93,25 +92,6 @@ fn rows(daemon: &TestDaemon, provider: ProviderKind) -> Vec<Limited> {
         wait: TimeDelta::seconds(45),
     });
     rows
-}
-
-/// Lets time pass from due moment to due moment until nobody has anything left to do.
-async fn wait_out(daemon: &TestDaemon) {
-    let admin = daemon.admin();
-    eventually("all waits are over", async || {
-        let page = admin.get("queue?limit=200").await.expect(200);
-        assert_eq!(page["next_cursor"], json!(null), "all jobs are in sight");
-        let jobs = page["jobs"].as_array().expect("a list");
-        let open = |job: &Value| job["status"] == "pending" || job["status"] == "processing";
-        if !jobs.iter().any(open) {
-            return Some(());
-        }
-        // What is held back with its connection has no moment of its own.
-        let due = next_due(jobs, daemon.now()).map(|due| due - daemon.now());
-        daemon.advance(due.unwrap_or(TimeDelta::seconds(1)));
-        None
-    })
-    .await;
 }
 
 #[tokio::test]

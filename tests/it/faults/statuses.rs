@@ -4,8 +4,8 @@ use calendar_integration::domain::ProviderKind;
 use calendar_integration::simulator::{CallKind, CoachEdit, FaultEffect, FaultRule};
 use chrono::TimeDelta;
 
-use super::case::{Case, for_each, nothing_more_happens, setup};
-use crate::support::TestDaemon;
+use super::case::{Case, for_each, nothing_more_happens, setup, side_by_side, wait_out};
+use crate::support::{Setup, TestDaemon};
 
 /// What is refused.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -180,39 +180,52 @@ async fn an_event_that_went_while_its_change_failed_again_and_again_comes_back()
 /// meanwhile, the event in it is not made a second time.
 #[tokio::test]
 async fn a_calendar_out_of_reach_is_waited_for_and_its_events_are_not_made_again() {
-    let daemon = setup().start().await;
-    let cases = for_each([1, 30], async |provider, sessions| {
+    let daemon = Setup::with_manual_clock().start().await;
+    let mut cases = for_each([1, 30], async |provider, sessions| {
         let what = format!("{sessions} events in a calendar out of reach");
         let mut case = Case::connected(&daemon, provider, what).await;
         let sessions = case.sessions(&daemon, sessions);
         case.report_all(&daemon, &sessions).await;
-        case.converges(&daemon).await;
-        let created = case.count(&daemon, CallKind::Create);
+        case
+    })
+    .await;
+    wait_out(&daemon).await;
+    let created: Vec<usize> = cases
+        .iter()
+        .map(|case| case.count(&daemon, CallKind::Create))
+        .collect();
+    side_by_side(&mut cases, async |case| {
         // As far as the account can tell, nothing is there.
-        let nothing = [
+        for call in [
             CallKind::Create,
             CallKind::Get,
             CallKind::List,
             CallKind::Update,
-        ]
-        .map(|call| FaultRule::always(FaultEffect::status(404)).at(call))
-        .map(|rule| case.trouble(&daemon, rule));
-        let changed: Vec<_> = sessions
+        ] {
+            case.trouble(
+                &daemon,
+                FaultRule::always(FaultEffect::status(404)).at(call),
+            );
+        }
+        let changed: Vec<_> = case
+            .reports()
             .iter()
             .step_by(3)
             .map(|session| session.clone().moved(TimeDelta::minutes(30)))
             .collect();
         case.report_all(&daemon, &changed).await;
         daemon.service().sync_now(case.id).await;
+    })
+    .await;
+    for case in &cases {
         case.waits_because_of(&daemon, "calendar_not_found").await;
-        for rule in nothing {
-            daemon.calendars.remove_fault(rule);
-        }
+    }
+    daemon.calendars.clear_faults();
+    wait_out(&daemon).await;
+    for (case, created) in cases.iter().zip(created) {
         case.converges(&daemon).await;
         let again = case.count(&daemon, CallKind::Create) - created;
         assert_eq!(again, 0, "{}", case.what);
-        case
-    })
-    .await;
+    }
     nothing_more_happens(&daemon, &cases).await;
 }

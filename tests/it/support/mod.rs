@@ -33,7 +33,7 @@ pub(crate) use stream::StatusEvent;
 use std::time::{Duration, Instant};
 
 /// For a machine that has much else to do; whoever waits in vain waits that long.
-const PATIENCE: Duration = Duration::from_secs(60);
+const PATIENCE: Duration = Duration::from_secs(120);
 const PAUSE: Duration = Duration::from_millis(10);
 
 /// Looks again and again until there is something to see.

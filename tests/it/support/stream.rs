@@ -9,7 +9,7 @@ use uuid::Uuid;
 use super::Api;
 
 /// Less than the time after which a stream looks without having been told.
-const PATIENCE: Duration = Duration::from_secs(20);
+const PATIENCE: Duration = Duration::from_secs(60);
 
 /// One event, as it came.
 #[derive(Clone, Debug, Default, PartialEq)]
