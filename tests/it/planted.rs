@@ -119,29 +119,29 @@
 //! | A coach is told that another's connection exists (403) | `api::tests::connections::anothers_connection_looks_like_none` |
 //! | **Webhooks** | |
 //! | A signature is made with the text of the secret | `webhooks::secret::tests::a_fresh_secret_has_the_form_of_the_specification`, `webhooks::signature::tests::the_published_example_is_signed_as_published` |
-//! | An event overtakes an earlier one of its appointment | `it::webhooks::what_happens_to_one_appointment_arrives_in_its_order_and_holds_up_no_other` |
+//! | An event overtakes an earlier one of its appointment | `it::webhooks::told::what_happens_to_one_appointment_arrives_in_its_order_and_holds_up_no_other` |
 //! | The first retry comes minutes late | `webhooks::schedule::tests::no_attempt_is_planned_in_the_past_or_beyond_the_longest_pause`, `webhooks::schedule::tests::seven_more_attempts_follow_the_first_over_about_a_day` |
 //! | A receiver may ask us to wait for ever | `webhooks::schedule::tests::no_attempt_is_planned_in_the_past_or_beyond_the_longest_pause` |
-//! | A webhook that fails for days stays enabled | `webhooks::schedule::tests::who_is_gone_or_failed_for_days_is_disabled`, `it::webhooks::a_webhook_that_fails_for_days_is_disabled_and_enabled_again_is_told_what_it_missed` |
-//! | 410 is taken for a failure like any other | `webhooks::schedule::tests::who_is_gone_or_failed_for_days_is_disabled`, `it::webhooks::who_answers_410_is_told_nothing_more` |
-//! | Events are kept for a webhook that is off | `it::webhooks::only_what_is_wanted_is_written_down_and_nothing_for_nobody`, `it::webhooks::who_answers_410_is_told_nothing_more` |
-//! | A redirect leads a delivery elsewhere | `it::webhooks::a_redirect_is_not_followed` |
-//! | A name leads to a private address from one moment to the next | `webhooks::address::tests::a_name_is_worth_what_its_addresses_are`, `it::webhooks::nothing_leads_to_private_addresses_not_even_a_name_that_changes_its_mind` |
-//! | What the setting no longer allows is sent to | `it::webhooks::an_address_that_is_allowed_no_longer_is_not_sent_to` |
-//! | A name is registered that leads to a private address | `webhooks::address::tests::a_name_is_worth_what_its_addresses_are`, `it::webhooks::nothing_leads_to_private_addresses_not_even_a_name_that_changes_its_mind` |
-//! | A webhook is led to a private address afterwards | `it::webhooks::nothing_leads_to_private_addresses_not_even_a_name_that_changes_its_mind` |
+//! | A webhook that fails for days stays enabled | `webhooks::schedule::tests::who_is_gone_or_failed_for_days_is_disabled`, `it::webhooks::retries::a_webhook_that_fails_for_days_is_disabled_and_enabled_again_is_told_what_it_missed` |
+//! | 410 is taken for a failure like any other | `webhooks::schedule::tests::who_is_gone_or_failed_for_days_is_disabled`, `it::webhooks::retries::who_answers_410_is_told_nothing_more` |
+//! | Events are kept for a webhook that is off | `it::webhooks::told::only_what_is_wanted_is_written_down_and_nothing_for_nobody`, `it::webhooks::retries::who_answers_410_is_told_nothing_more` |
+//! | A redirect leads a delivery elsewhere | `it::webhooks::addresses::a_redirect_is_not_followed` |
+//! | A name leads to a private address from one moment to the next | `webhooks::address::tests::a_name_is_worth_what_its_addresses_are`, `it::webhooks::addresses::nothing_leads_to_private_addresses_not_even_a_name_that_changes_its_mind` |
+//! | What the setting no longer allows is sent to | `it::webhooks::addresses::an_address_that_is_allowed_no_longer_is_not_sent_to` |
+//! | A name is registered that leads to a private address | `webhooks::address::tests::a_name_is_worth_what_its_addresses_are`, `it::webhooks::addresses::nothing_leads_to_private_addresses_not_even_a_name_that_changes_its_mind` |
+//! | A webhook is led to a private address afterwards | `it::webhooks::addresses::nothing_leads_to_private_addresses_not_even_a_name_that_changes_its_mind` |
 //! | A kind of private address counts as public | `webhooks::address::tests::only_the_public_internet_is_public` |
-//! | A secret that was replaced signs for ever | `it::webhooks::for_a_day_both_secrets_sign_and_then_the_new_one_alone` |
-//! | The answer that shows a secret is kept in plain text | `it::webhooks::a_secret_is_shown_once_changed_without_a_gap_and_stored_sealed` |
-//! | A client's name is in a payload | `it::webhooks::each_kind_of_event_is_told_signed_and_without_anything_of_clients` |
-//! | A replay goes on counting where the delivery had ended | `it::webhooks::a_delivery_is_tried_on_the_schedule_given_up_after_a_day_and_can_be_replayed` |
-//! | A replay takes more than was meant | `it::webhooks::a_delivery_is_tried_on_the_schedule_given_up_after_a_day_and_can_be_replayed` |
-//! | A replay reaches another webhook's delivery | `it::webhooks::a_delivery_is_tried_on_the_schedule_given_up_after_a_day_and_can_be_replayed` |
-//! | A receiver that does not answer holds up the others | `it::webhooks::a_webhook_that_does_not_answer_holds_up_no_other` |
-//! | A webhook that was switched off is owed what was pending | `it::webhooks::switched_off_it_is_owed_nothing_and_what_it_missed_can_be_replayed` |
+//! | A secret that was replaced signs for ever | `it::webhooks::secrets::for_a_day_both_secrets_sign_and_then_the_new_one_alone` |
+//! | The answer that shows a secret is kept in plain text | `it::webhooks::secrets::a_secret_is_shown_once_changed_without_a_gap_and_stored_sealed` |
+//! | A client's name is in a payload | `it::webhooks::told::each_kind_of_event_is_told_signed_and_without_anything_of_clients` |
+//! | A replay goes on counting where the delivery had ended | `it::webhooks::retries::a_delivery_is_tried_on_the_schedule_given_up_after_a_day_and_can_be_replayed` |
+//! | A replay takes more than was meant | `it::webhooks::retries::a_delivery_is_tried_on_the_schedule_given_up_after_a_day_and_can_be_replayed` |
+//! | A replay reaches another webhook's delivery | `it::webhooks::retries::a_delivery_is_tried_on_the_schedule_given_up_after_a_day_and_can_be_replayed` |
+//! | A receiver that does not answer holds up the others | `it::webhooks::told::a_webhook_that_does_not_answer_holds_up_no_other` |
+//! | A webhook that was switched off is owed what was pending | `it::webhooks::registry::switched_off_it_is_owed_nothing_and_what_it_missed_can_be_replayed` |
 //! | A webhook may be owed any number of deliveries | `store::webhooks::tests::a_webhook_is_owed_no_more_than_so_much_however_long_it_lay_there` |
 //! | What a dead node had taken is never sent | `store::webhooks::tests::what_a_node_took_and_never_settled_is_anothers_once_its_claim_has_ended` |
-//! | Nobody is told that a calendar was disconnected | `it::webhooks::each_kind_of_event_is_told_signed_and_without_anything_of_clients` |
+//! | Nobody is told that a calendar was disconnected | `it::webhooks::told::each_kind_of_event_is_told_signed_and_without_anything_of_clients` |
 //! | **API tokens** | |
 //! | A token picks no key by its `kid` | `security::api_token::tests::issuer::a_withdrawn_key_stops_working_when_the_set_is_fetched_anew`, `security::api_token::tests::issuer::an_unknown_key_is_looked_up_at_most_every_thirty_seconds` |
 //! | A token without a signature is believed | `security::api_token::tests::issuer::a_published_key_is_never_a_shared_secret`, `security::api_token::tests::secret::other_algorithms_and_broken_texts_are_refused` |
