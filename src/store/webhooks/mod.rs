@@ -4,14 +4,16 @@
 //! wants it; nothing is written where nobody does. [`mod@claim`] takes what is due, for a while, and
 //! [`mod@settle`] records what became of it: the call itself happens outside any transaction.
 //! [`mod@give_up`] lets go what will not be told. [`mod@deliveries`] is what operators see of it, and the
-//! replay. Here are the webhooks themselves. A secret is text that nobody can read; sealing and opening
-//! belong to `security`.
+//! replay. Here are the webhooks themselves, [`mod@change`] alters one, [`mod@secrets`] keeps what they
+//! sign with.
 //!
 //! Who touches both locks the webhook's row before its deliveries.
 
+mod change;
 mod claim;
 mod deliveries;
 mod give_up;
+mod secrets;
 mod settle;
 mod tell;
 #[cfg(test)]
@@ -31,10 +33,12 @@ use super::{Store, StoreError};
 use crate::domain::{AuditAction, DisabledReason, Origin, Timestamp, WebhookEvent, WebhookId};
 use crate::failpoint::Step;
 
+pub use change::WebhookChanges;
 #[cfg(test)]
 pub(super) use claim::due;
 pub use claim::{ClaimedDeliveries, DueDelivery, WebhookTarget};
 pub use deliveries::{Delivery, DeliveryFilter, DeliveryPage, ReplayRefusal, WebhookReadings};
+pub use secrets::SealedSecrets;
 pub use settle::{DeliveryEnd, EndedDelivery, SettledDelivery, Standing};
 pub(super) use tell::{News, data_of_connection, tell};
 
@@ -94,33 +98,6 @@ impl std::fmt::Debug for NewWebhook {
             .field("id", &self.id)
             .finish_non_exhaustive()
     }
-}
-
-/// What is to be different; what is `None` stays as it is.
-#[derive(Clone, Default)]
-pub struct WebhookChanges {
-    pub url: Option<String>,
-    pub events: Option<Vec<WebhookEvent>>,
-    pub is_enabled: Option<bool>,
-}
-
-impl std::fmt::Debug for WebhookChanges {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("WebhookChanges")
-            .field("events", &self.events)
-            .field("is_enabled", &self.is_enabled)
-            .finish_non_exhaustive()
-    }
-}
-
-/// The stored secrets of one webhook.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct SealedSecrets {
-    pub webhook_id: WebhookId,
-    pub current: String,
-    pub previous: Option<String>,
-    /// Until when the previous one signs.
-    pub previous_until: Option<Timestamp>,
 }
 
 /// Why no webhook was registered or changed.
@@ -212,154 +189,6 @@ impl Store {
         Ok(Pending::find_by_statement(sql.build())
             .all(&self.read)
             .await?)
-    }
-
-    /// Changes a webhook. One that is switched off is told nothing: what was pending is given up, and
-    /// can be replayed. One that is switched on, or leads elsewhere, begins without a past.
-    pub async fn change_webhook(
-        &self,
-        id: WebhookId,
-        changes: &WebhookChanges,
-        origin: &Origin,
-        now: Timestamp,
-    ) -> Result<Result<(), WebhookRefusal>, StoreError> {
-        if changes.is_enabled == Some(true) {
-            // What was left behind when it was disabled is not told now.
-            self.give_up_disabled(id, now).await?;
-        }
-        let tx = self.begin().await?;
-        if changes.url.is_some() {
-            take_turns(&tx).await?;
-        }
-        let Some(row) = locked(&tx, id).await? else {
-            return Ok(Err(WebhookRefusal::NoSuchWebhook));
-        };
-        let before = Webhook::try_from(row.clone())?;
-        let url = changes.url.as_ref().filter(|url| **url != before.url);
-        if let Some(url) = url
-            && let Some(other) = at_address(&tx, url).await?
-        {
-            return Ok(Err(WebhookRefusal::Exists(other)));
-        }
-        let mut row = webhook::ActiveModel::from(row);
-        let mut changed = serde_json::Map::new();
-        if let Some(url) = url {
-            row.url = Set(url.clone());
-            row.failing_since = Set(None);
-            changed.insert("url".to_owned(), json!(null));
-        }
-        let events = changes.events.as_ref();
-        if let Some(events) = events.filter(|events| **events != before.events) {
-            row.events = Set(written(events));
-            changed.insert("events".to_owned(), json!(words(events)));
-        }
-        let is_enabled = before.disabled.is_none();
-        let switched = changes.is_enabled.filter(|wanted| *wanted != is_enabled);
-        if let Some(is_enabled) = switched {
-            row.disabled_at = Set((!is_enabled).then_some(now));
-            row.disabled_reason = Set((!is_enabled).then_some(DisabledReason::Requested));
-            row.failing_since = Set(None);
-            changed.insert("is_enabled".to_owned(), json!(is_enabled));
-        }
-        if changed.is_empty() {
-            drop(tx);
-        } else {
-            row.updated_at = Set(now);
-            row.update(&tx).await?;
-            let details = json!({ "changed": changed });
-            let entry = entry(id, origin, AuditAction::WebhookChanged, details);
-            record(&tx, &entry, now).await?;
-            commit(tx, Step::Webhook).await?;
-        }
-        if switched == Some(false) {
-            self.give_up_disabled(id, now).await?;
-        } else if changes.url.is_some() {
-            // What the old address did not take need not wait at the new one. Also when it is given again:
-            // whoever gave it first may have been interrupted here.
-            self.hurry_deliveries(id, now).await?;
-        }
-        Ok(Ok(()))
-    }
-
-    /// Puts a new secret in the place of the one that `current` is; `previous`, sealed for its place,
-    /// signs as well until `until`. False if it is not the current one any more.
-    pub async fn rotate_webhook_secret(
-        &self,
-        current: &SealedSecrets,
-        new: &str,
-        previous: Option<&str>,
-        until: Timestamp,
-        origin: &Origin,
-        now: Timestamp,
-    ) -> Result<bool, StoreError> {
-        let tx = self.begin().await?;
-        let id = current.webhook_id;
-        let changed = Sql::on(&tx)
-            .text("UPDATE webhooks SET secret = ")
-            .value(new)
-            .text(", previous_secret = ")
-            .value(previous.map(str::to_owned))
-            .text(", previous_secret_until = ")
-            .value(until)
-            .text(", updated_at = ")
-            .value(now)
-            .text(" WHERE id = ")
-            .value(id)
-            .text(" AND secret = ")
-            .value(current.current.as_str())
-            .execute(&tx)
-            .await?;
-        if changed == 0 {
-            return Ok(false);
-        }
-        let entry = entry(id, origin, AuditAction::WebhookSecretRotated, json!({}));
-        record(&tx, &entry, now).await?;
-        commit(tx, Step::Webhook).await?;
-        Ok(true)
-    }
-
-    /// The secrets of all webhooks, or of one.
-    pub async fn webhook_secrets(
-        &self,
-        id: Option<WebhookId>,
-    ) -> Result<Vec<SealedSecrets>, StoreError> {
-        let mut query = webhook::Entity::find().order_by_asc(webhook::Column::Id);
-        if let Some(id) = id {
-            query = sea_orm::QueryFilter::filter(
-                query,
-                sea_orm::ColumnTrait::eq(&webhook::Column::Id, id),
-            );
-        }
-        let rows = query.all(&self.read).await?;
-        Ok(rows
-            .into_iter()
-            .map(|row| SealedSecrets {
-                webhook_id: row.id,
-                current: row.secret,
-                previous: row.previous_secret,
-                previous_until: row.previous_secret_until,
-            })
-            .collect())
-    }
-
-    /// Stores the same secrets under another key; answers whether they were still the same.
-    pub async fn reseal_webhook_secrets(
-        &self,
-        stored: &SealedSecrets,
-        resealed: &SealedSecrets,
-    ) -> Result<bool, StoreError> {
-        let changed = Sql::on(&self.write)
-            .text("UPDATE webhooks SET secret = ")
-            .value(resealed.current.as_str())
-            .text(", previous_secret = ")
-            .value(resealed.previous.clone())
-            .text(" WHERE id = ")
-            .value(stored.webhook_id)
-            .text(" AND secret = ")
-            .value(stored.current.as_str())
-            .execute(&self.write)
-            .await?;
-        Ok(changed == 1)
     }
 
     /// Forgets a webhook and all that was told to it, or was yet to be. Answers whether there was one.
