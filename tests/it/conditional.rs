@@ -151,7 +151,8 @@ async fn what_the_client_has_is_not_sent_again() {
 
 #[tokio::test]
 async fn time_alone_changes_no_tag_while_work_is_waiting() {
-    let daemon = Setup::with_manual_clock().start().await;
+    let setup = Setup::with_manual_clock().set("SYNC_RETRY_BASE", "5s");
+    let daemon = setup.set("SYNC_RETRY_CAP", "1h").start().await;
     let coach = Uuid::new_v4();
     let id = daemon
         .connect(ProviderKind::Google, coach, COACH_EMAIL)
@@ -163,7 +164,12 @@ async fn time_alone_changes_no_tag_while_work_is_waiting() {
         .report(&Session::tomorrow(coach, daemon.now()))
         .await;
     let path = format!("connections/{coach}");
-    let seen = eventually("it waits for another attempt", async || {
+    eventually("it waits for another attempt", async || {
+        let status = service.sync_status(id).await;
+        (status["recent_jobs"][0]["attempts"] == 1).then_some(())
+    })
+    .await;
+    let seen = eventually("nothing but time goes on", async || {
         let before = api.get(&path).await;
         daemon.advance(TimeDelta::milliseconds(10));
         let seen = api.get(&path).await;

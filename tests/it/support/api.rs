@@ -1,12 +1,14 @@
 //! A small client of the daemon's HTTP API, in one role.
 
+use std::time::Instant;
+
 use reqwest::header::HeaderMap;
 use reqwest::{Method, RequestBuilder, StatusCode};
 use serde_json::Value;
 use url::Url;
 use uuid::Uuid;
 
-use super::{Session, eventually};
+use super::{PATIENCE, PAUSE, Session, eventually};
 
 /// Speaks for one caller; cheap to clone.
 #[derive(Clone, Debug)]
@@ -153,10 +155,17 @@ impl Api {
         self.send(Method::DELETE, path, None).await
     }
 
-    /// Reports an appointment; the answer's outcome.
+    /// Reports an appointment; the answer's outcome. As a platform does it: what is answered 503 was not
+    /// taken, and is sent again. A busy machine answers so where a hundred report at once.
     pub(crate) async fn report(&self, session: &Session) -> String {
         let path = format!("appointments/{}", session.id);
-        let reply = self.put(&path, &session.body()).await;
+        let body = session.body();
+        let deadline = Instant::now() + PATIENCE;
+        let mut reply = self.put(&path, &body).await;
+        while reply.status == 503 && Instant::now() < deadline {
+            tokio::time::sleep(PAUSE).await;
+            reply = self.put(&path, &body).await;
+        }
         let is_success = StatusCode::from_u16(reply.status).is_ok_and(|status| status.is_success());
         assert!(is_success, "{}", reply.text);
         text(&reply.json()["outcome"])
