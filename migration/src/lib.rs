@@ -20,6 +20,7 @@ mod m0011_settled_jobs;
 mod m0012_causes;
 mod m0013_set_aside;
 mod m0014_jobs_by_status;
+mod m0015_rested_leases;
 
 #[derive(Debug)]
 pub struct Migrator;
@@ -42,6 +43,7 @@ impl MigratorTrait for Migrator {
             Box::new(m0012_causes::Migration),
             Box::new(m0013_set_aside::Migration),
             Box::new(m0014_jobs_by_status::Migration),
+            Box::new(m0015_rested_leases::Migration),
         ]
     }
 }

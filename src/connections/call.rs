@@ -32,7 +32,7 @@ pub(super) const HANDOVER_PATIENCE: Duration = Duration::from_secs(10);
 const FIRST_PAUSE: Duration = Duration::from_millis(20);
 const LONGEST_PAUSE: Duration = Duration::from_millis(250);
 /// A limit that ends so soon is waited for, and the person not told of it: while there is much to do,
-/// our own holds the connection back for a second or two after every batch.
+/// our own holds the connection back for a second or two after every batch, and a moment after a restart.
 const SHORT_LIMIT: Duration = Duration::from_secs(3);
 
 /// How a connection answered to a live call.
@@ -204,11 +204,9 @@ impl Hands {
         let Some(until) = self.limited_until(context, service) else {
             return Ok(());
         };
-        match (until - context.clock.now()).to_std() {
-            Ok(left) if left <= SHORT_LIMIT => {
-                self.within_lease(context, context.clock.sleep(left)).await
-            }
-            Ok(_) | Err(_) => Ok(()),
+        match short(until, context) {
+            Some(left) => self.within_lease(context, context.clock.sleep(left)).await,
+            None => Ok(()),
         }
     }
 
@@ -229,7 +227,16 @@ impl Hands {
                 scope: RateScope::Connection,
             }));
         }
-        let looked = self.call(context, service, look).await?;
+        let mut looked = self.call(context, service, look).await?;
+        if let Err(SyncFailure::RateLimited {
+            until: Some(until), ..
+        }) = &looked
+            && let Some(left) = short(*until, context)
+        {
+            self.within_lease(context, context.clock.sleep(left))
+                .await?;
+            looked = self.call(context, service, look).await?;
+        }
         if let Err(failure) = &looked {
             self.heed(context, service, connection, failure).await?;
         }
@@ -295,6 +302,12 @@ impl Hands {
         }
         Ok(Err(SyncFailure::NeedsReauth(ReauthReason::GrantRefused)))
     }
+}
+
+/// How long a limit lasts that is worth waiting for; `None` of one that is over, too.
+fn short(until: Timestamp, context: &WorkerContext) -> Option<Duration> {
+    let left = (until - context.clock.now()).to_std().ok()?;
+    (left <= SHORT_LIMIT).then_some(left)
 }
 
 #[derive(Clone, Copy)]

@@ -1,7 +1,7 @@
 //! Provider limits as seen from here: one limiter per connection, and this node's part of that of the
 //! provider (see [`shared_limiter`](super::shared_limiter)).
 
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use chrono::TimeDelta;
 
@@ -11,28 +11,41 @@ use crate::config::Quota;
 use crate::domain::{Clock, RateScope, SyncFailure};
 use crate::provider::Budget;
 
-/// What one account may use.
+/// What one account may use. It begins full for an account that has rested, and else empty: what a node
+/// used that died, or a daemon that was killed, counts in the provider's window all the same.
 #[derive(Debug)]
 pub(super) struct Limiter {
-    bucket: Bucket,
+    bucket: Mutex<Bucket>,
+    quota: Quota,
     clock: Arc<dyn Clock>,
 }
 
 impl Limiter {
+    /// Full.
     pub(super) fn new(quota: Quota, clock: Arc<dyn Clock>) -> Self {
         Self {
-            bucket: Bucket::full(quota, 1.0, clock.clone()),
+            bucket: Mutex::new(Bucket::full(quota, 1.0, clock.clone())),
+            quota,
             clock,
         }
     }
 
+    /// Whatever it held: others may have used the quota until now.
+    pub(super) fn begin_empty(&self) {
+        *self.bucket() = Bucket::drained(self.quota, 1.0, self.clock.clone());
+    }
+
     /// Whether a new one in its place would allow no more.
     pub(super) fn is_full(&self) -> bool {
-        self.bucket.is_full()
+        self.bucket().is_full()
+    }
+
+    fn bucket(&self) -> MutexGuard<'_, Bucket> {
+        self.bucket.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn charge(&self, units: u32) -> Result<(), SyncFailure> {
-        self.bucket
+        self.bucket()
             .take(units)
             .map_err(|wait| SyncFailure::RateLimited {
                 until: Some(self.clock.now() + TimeDelta::from_std(wait).unwrap_or(TimeDelta::MAX)),
@@ -57,7 +70,7 @@ impl Budget for ConnectionBudget {
         match &self.provider {
             Some(shared) => shared
                 .charge(units)
-                .inspect_err(|_| self.own.bucket.give_back(units)),
+                .inspect_err(|_| self.own.bucket().give_back(units)),
             None => Ok(()),
         }
     }
@@ -86,6 +99,7 @@ mod tests {
             own: Arc::new(Limiter::new(quota(50), clock.clone())),
             provider: Some(Arc::new(SharedLimiter::new(quota(5), clock.clone()))),
         };
+        clock.advance(Duration::from_secs(120));
         assert_eq!(budget.charge(3), Ok(()));
         for _ in 0..100 {
             let refused = budget.charge(1).expect_err("the shared bucket holds three");

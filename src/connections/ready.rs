@@ -113,8 +113,22 @@ impl Hands {
             // Whoever had it meanwhile may have left rows behind. Not known by the database alone: this
             // claim may leave no trace, and the next one find the lease already ours.
             self.recover = true;
+            // What another owner used counts as well; and so it does when this one begins anew.
+            if let Some(budget) = self.budget.get()
+                && !lease.is_rested
+            {
+                budget.own.begin_empty();
+            }
         }
         self.lease = Some(lease);
+    }
+
+    /// Whether nothing of the account's quota is used any more.
+    pub(super) fn is_rested(&self, lease: Lease) -> bool {
+        match self.budget.get() {
+            Some(budget) => budget.own.is_full(),
+            None => lease.is_rested,
+        }
     }
 
     /// The lease is committed: renewals see it from now on.

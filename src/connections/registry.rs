@@ -239,8 +239,8 @@ impl Registry {
                 WorkerState::Starting | WorkerState::Working | WorkerState::Restarting => false,
             };
             let is_idle = restful && !awaited && now - seen.since > idle_after;
-            // Its successor begins with a full limiter: under a quota of a day, a connection that comes
-            // and goes would use far more than that. It stays no longer than the limiter takes to refill.
+            // Its successor begins with a full limiter, if it has rested. It stays no longer than the
+            // limiter takes to refill.
             let is_full = || entry.budget.get().is_none_or(|budget| budget.own.is_full());
             if is_idle && !entry.ending && is_full() {
                 end(entry);

@@ -185,7 +185,13 @@ impl Hands {
 
     pub(super) fn budget(&self, context: &WorkerContext, service: &Service) -> ConnectionBudget {
         self.budget
-            .get_or_init(|| service.budget(&context.clock))
+            .get_or_init(|| {
+                let budget = service.budget(&context.clock);
+                if !self.lease.is_some_and(|lease| lease.is_rested) {
+                    budget.own.begin_empty();
+                }
+                budget
+            })
             .clone()
     }
 

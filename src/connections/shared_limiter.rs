@@ -3,8 +3,7 @@
 //! A governor's quota cannot change, so a part that changes gets a new [`Bucket`], and that one begins
 //! empty: what the buckets of all nodes hold together is then never more than one bucket for the whole
 //! quota would, and no window ever sees more than the quota, also while it changes hands. What a daemon
-//! that ended used is not known to its successor: one that is alone begins with a full bucket, so that
-//! a restart may cost a fifth of the quota in that window, which the provider refuses and we obey.
+//! that ended used is not known to its successor: so that one begins empty as well.
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -23,8 +22,6 @@ const SAME: f64 = 1e-6;
 /// What a bucket holds when its part is told.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Tokens {
-    /// As much as it can: the quota was nobody's.
-    Full,
     /// What it held, unless the part changes.
     Kept,
     /// Others used the quota until now.
@@ -46,9 +43,9 @@ struct Part {
 }
 
 impl SharedLimiter {
-    /// With the whole quota, until told otherwise.
+    /// With the whole quota, until told otherwise; empty.
     pub(super) fn new(quota: Quota, clock: Arc<dyn Clock>) -> Self {
-        let bucket = Some(Bucket::full(quota, 1.0, clock.clone()));
+        let bucket = Some(Bucket::drained(quota, 1.0, clock.clone()));
         Self {
             quota,
             clock,
@@ -65,7 +62,6 @@ impl SharedLimiter {
         part.bucket = match (share > 0.0, tokens) {
             (false, _) => None,
             (true, Tokens::Kept) if is_same => return,
-            (true, Tokens::Full) => Some(Bucket::full(self.quota, share, clock)),
             (true, Tokens::Kept | Tokens::None) => Some(Bucket::drained(self.quota, share, clock)),
         };
     }
@@ -181,6 +177,7 @@ mod tests {
             nodes: vec![Some((limiter, 1.0))],
             taken_at: Vec::new(),
         };
+        clock.advance(QUOTA.per);
         for _ in 0..600 {
             cluster.take_all();
             clock.advance(Duration::from_millis(200));
@@ -193,6 +190,7 @@ mod tests {
     fn a_batch_larger_than_the_bucket_leaves_when_that_is_full() {
         let clock = ManualClock::starting_at(DateTime::UNIX_EPOCH);
         let limiter = SharedLimiter::new(QUOTA, clock.clone());
+        clock.advance(QUOTA.per);
         assert_eq!(limiter.take(200), Ok(()));
         let wait = limiter.take(200).expect_err("120 at 8 a second");
         assert_eq!(wait.as_secs(), 15);

@@ -112,10 +112,14 @@ impl Actor for Worker {
         _myself: ActorRef<WorkerMsg>,
         hands: &mut Hands,
     ) -> Result<(), ActorProcessingErr> {
-        if let Some(lease) = hands.lease.take()
-            && let Err(error) = self.context.store.release_lease(lease).await
-        {
-            tracing::debug!(error = %error, "a lease was not released; it ends by itself");
+        if let Some(lease) = hands.lease.take() {
+            let released = self
+                .context
+                .store
+                .release_lease(lease, hands.is_rested(lease));
+            if let Err(error) = released.await {
+                tracing::debug!(error = %error, "a lease was not released; it ends by itself");
+            }
         }
         Ok(())
     }

@@ -69,13 +69,13 @@ impl Nodes {
         let is_stale = before
             .asked_at
             .is_none_or(|before| asked_at.saturating_sub(before) >= context.lease_ttl);
-        let tokens = match (is_stale, others.is_empty()) {
-            (true, true) if before.asked_at.is_none() => Tokens::Full,
-            // Alone after a long silence as before it. If another node came and went meanwhile, what it
-            // used is not known: the provider refuses the rest, and we obey.
-            (false, _) | (true, true) => Tokens::Kept,
+        let tokens = if is_stale && !others.is_empty() {
             // Others used the quota until now, or took this node's part of it for a dead one's.
-            (true, false) => Tokens::None,
+            Tokens::None
+        } else {
+            // Perhaps alone after a long silence as before it. If another node came and went meanwhile,
+            // what it used is not known: the provider refuses the rest, and we obey.
+            Tokens::Kept
         };
         if share < before.share {
             // Before anybody can take what this node leaves.

@@ -24,6 +24,9 @@ pub struct Lease {
     pub connection_id: ConnectionId,
     pub node: NodeId,
     pub epoch: i64,
+    /// Nothing of the account's quota was used when it was taken. Otherwise nobody knows: its last owner
+    /// died, or had to let go in the middle of its work.
+    pub is_rested: bool,
 }
 
 /// A connection with something to do at `due_at`.
@@ -130,15 +133,18 @@ impl Store {
         .await
     }
 
-    /// Gives one lease back, so that another node need not wait for its end.
-    pub async fn release_lease(&self, lease: Lease) -> Result<(), StoreError> {
+    /// Gives one lease back, so that another node need not wait for its end. `is_rested`: nothing of the
+    /// account's quota is used any more.
+    pub async fn release_lease(&self, lease: Lease, is_rested: bool) -> Result<(), StoreError> {
         in_time(async {
             failpoint::before(Step::LeaseRelease)?;
             Sql::on(&self.write)
                 .text(
-                    "UPDATE connection_leases SET node = NULL, expires_at = NULL \
-                     WHERE connection_id = ",
+                    "UPDATE connection_leases SET node = NULL, expires_at = NULL, \
+                     rested_epoch = ",
                 )
+                .value(is_rested.then_some(lease.epoch))
+                .text(" WHERE connection_id = ")
                 .value(lease.connection_id)
                 .text(" AND node = ")
                 .value(lease.node)
@@ -223,6 +229,8 @@ impl Lease {
             connection_id: row.connection_id,
             node,
             epoch: row.epoch,
+            // The first epoch follows upon nobody's.
+            is_rested: row.epoch <= 1 || row.rested_epoch == Some(row.epoch - 1),
         }
     }
 }

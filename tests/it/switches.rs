@@ -6,7 +6,7 @@ use chrono::TimeDelta;
 use serde_json::json;
 use uuid::Uuid;
 
-use crate::support::{COACH_EMAIL, Session, Setup, TestDaemon, eventually};
+use crate::support::{COACH_EMAIL, Session, Setup, TestDaemon, eventually, until};
 
 const GOOGLE: ProviderKind = ProviderKind::Google;
 
@@ -171,13 +171,14 @@ async fn an_event_on_its_way_to_another_calendar_arrives_whatever_is_switched_of
                 service.settled(id).await;
                 service.change(id, &json!({"is_sync_enabled": true})).await;
             }
-            for session in &sessions {
-                daemon
-                    .event(provider, email, session.id, |event| {
-                        event.calendar_id == new
-                    })
-                    .await;
-            }
+            until("both are in the new calendar", || {
+                // After a new sign-in the limiter begins empty.
+                daemon.advance(TimeDelta::milliseconds(100));
+                let events = daemon.events(provider, email);
+                let in_new = events.iter().filter(|event| event.calendar_id == new);
+                in_new.count() == 2
+            })
+            .await;
         }
     }
     daemon.no_duplicates();

@@ -12,6 +12,8 @@ pub struct Model {
     pub connection_id: ConnectionId,
     pub node: Option<NodeId>,
     pub epoch: i64,
+    /// The epoch at whose end nothing of the account's quota was used any more, if that was told.
+    pub rested_epoch: Option<i64>,
     pub expires_at: Option<Timestamp>,
     pub due_at: Option<Timestamp>,
     pub not_before: Option<Timestamp>,

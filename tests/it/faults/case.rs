@@ -20,7 +20,7 @@ const PAUSE: Duration = Duration::from_millis(80);
 
 /// So many stories at once, half of them at each provider: from five connections in trouble on, the
 /// daemon sees an outage of the provider, and holds all of them back.
-const AT_ONCE: usize = 8;
+pub(super) const AT_ONCE: usize = 8;
 
 /// A daemon that nobody kills: a busy machine costs it no lease, and so no attempt.
 pub(super) fn setup() -> Setup {

@@ -4,8 +4,9 @@ use calendar_integration::domain::{ProviderKind, Timestamp};
 use calendar_integration::simulator::{CallKind, FaultEffect, FaultRule};
 use chrono::TimeDelta;
 use futures::future::join_all;
+use futures::stream::{self, StreamExt};
 
-use super::case::{Case, next_due, nothing_more_happens, wait_out};
+use super::case::{AT_ONCE, Case, next_due, nothing_more_happens, wait_out};
 use crate::support::{Setup, TestDaemon, eventually};
 
 /// How a provider says that it is enough for now.
@@ -105,7 +106,7 @@ async fn every_form_of_a_limit_is_waited_out_and_costs_no_attempt() {
                 .map(|row| (provider, row)),
         );
     }
-    let told = rows_of.iter().map(async |(provider, row)| {
+    let tell = async |(provider, row): &(ProviderKind, Limited)| {
         let mut case = Case::connected(&daemon, *provider, row.what()).await;
         let limited = case.once(&daemon, CallKind::Create, row.effect());
         case.report_new(&daemon).await;
@@ -118,8 +119,9 @@ async fn every_form_of_a_limit_is_waited_out_and_costs_no_attempt() {
         case.report_new(&daemon).await;
         daemon.service().sync_now(case.id).await;
         case
-    });
-    let cases = join_all(told).await;
+    };
+    let told = stream::iter(rows_of.iter().map(tell));
+    let cases: Vec<Case> = told.buffered(AT_ONCE).collect().await;
     let rows: Vec<(&Case, &Limited)> = cases
         .iter()
         .zip(rows_of.iter().map(|(_, row)| row))

@@ -47,7 +47,7 @@ impl Run {
     async fn drained(&mut self, calendar: usize) {
         loop {
             if !self.desk.calendars[calendar].connected {
-                assert!(self.sign_in(calendar).await, "nothing is in the way");
+                self.signs_in(calendar).await;
             }
             let (connection, status) = self.at_rest(calendar).await;
             if connection["status"] != "needs_reauth" {
@@ -57,6 +57,16 @@ impl Run {
             }
             self.desk.calendars[calendar].connected = false;
         }
+    }
+
+    /// Nothing is in the way, but a busy machine may take too long for it once or twice.
+    async fn signs_in(&mut self, calendar: usize) {
+        for _ in 0..5 {
+            if self.sign_in(calendar).await {
+                return;
+            }
+        }
+        panic!("calendar {calendar}: its coach cannot sign in, and nothing is in the way");
     }
 
     /// The connection and its work, when there is nothing to do or nothing can be done.

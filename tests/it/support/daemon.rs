@@ -113,6 +113,7 @@ impl Setup {
         let process = Process::start(&settings, &surroundings)
             .await
             .expect("the daemon starts");
+        begin_working(self.clock.as_deref());
         TestDaemon {
             process: Some(process),
             settings,
@@ -127,6 +128,13 @@ impl Setup {
                 .expect("a client"),
             database,
         }
+    }
+}
+
+/// A limiter for a whole provider begins with nothing, and has something a moment later.
+fn begin_working(clock: Option<&ManualClock>) {
+    if let Some(clock) = clock {
+        clock.advance(Duration::from_secs(1));
     }
 }
 
@@ -310,6 +318,7 @@ impl TestDaemon {
             },
         )
         .await;
+        begin_working(self.manual_clock.as_deref());
         self.process = Some(process);
     }
 
