@@ -128,7 +128,7 @@ impl Gate {
                 return self.shut.take().is_some();
             }
             Heard::Outage => self.failed(who, now),
-            Heard::Nothing => {
+            Heard::Limit | Heard::Nothing => {
                 if let Some(shut) = self.probed_by(who) {
                     shut.prober = None;
                     shut.probe_at = now;

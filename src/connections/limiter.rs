@@ -10,42 +10,58 @@ use super::shared_limiter::SharedLimiter;
 use crate::config::Quota;
 use crate::domain::{Clock, RateScope, SyncFailure};
 use crate::provider::Budget;
+use crate::store::Lease;
 
 /// What one account may use. It begins full for an account that has rested, and else empty: what a node
 /// used that died, or a daemon that was killed, counts in the provider's window all the same.
 #[derive(Debug)]
 pub(super) struct Limiter {
-    bucket: Mutex<Bucket>,
+    held: Mutex<Held>,
     quota: Quota,
     clock: Arc<dyn Clock>,
+}
+
+#[derive(Debug)]
+struct Held {
+    bucket: Bucket,
+    /// Of the lease under which it was last used.
+    epoch: Option<i64>,
 }
 
 impl Limiter {
     /// Full.
     pub(super) fn new(quota: Quota, clock: Arc<dyn Clock>) -> Self {
+        let bucket = Bucket::full(quota, 1.0, clock.clone());
         Self {
-            bucket: Mutex::new(Bucket::full(quota, 1.0, clock.clone())),
+            held: Mutex::new(Held {
+                bucket,
+                epoch: None,
+            }),
             quota,
             clock,
         }
     }
 
-    /// Whatever it held: others may have used the quota until now.
-    pub(super) fn begin_empty(&self) {
-        *self.bucket() = Bucket::drained(self.quota, 1.0, self.clock.clone());
+    /// To be used under this lease. In another epoch than before, others may have used the quota until now.
+    pub(super) fn under(&self, lease: Lease) {
+        let mut held = self.lock();
+        if held.epoch.replace(lease.epoch) != Some(lease.epoch) && !lease.is_rested {
+            held.bucket = Bucket::drained(self.quota, 1.0, self.clock.clone());
+        }
     }
 
     /// Whether a new one in its place would allow no more.
     pub(super) fn is_full(&self) -> bool {
-        self.bucket().is_full()
+        self.lock().bucket.is_full()
     }
 
-    fn bucket(&self) -> MutexGuard<'_, Bucket> {
-        self.bucket.lock().unwrap_or_else(PoisonError::into_inner)
+    fn lock(&self) -> MutexGuard<'_, Held> {
+        self.held.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn charge(&self, units: u32) -> Result<(), SyncFailure> {
-        self.bucket()
+        self.lock()
+            .bucket
             .take(units)
             .map_err(|wait| SyncFailure::RateLimited {
                 until: Some(self.clock.now() + TimeDelta::from_std(wait).unwrap_or(TimeDelta::MAX)),
@@ -70,7 +86,7 @@ impl Budget for ConnectionBudget {
         match &self.provider {
             Some(shared) => shared
                 .charge(units)
-                .inspect_err(|_| self.own.bucket().give_back(units)),
+                .inspect_err(|_| self.own.lock().bucket.give_back(units)),
             None => Ok(()),
         }
     }
@@ -82,8 +98,9 @@ mod tests {
     use std::time::Duration;
 
     use super::*;
-    use crate::domain::ManualClock;
+    use crate::domain::{ConnectionId, ManualClock, NodeId};
     use chrono::DateTime;
+    use uuid::Uuid;
 
     fn quota(units: u32) -> Quota {
         Quota {
@@ -106,11 +123,36 @@ mod tests {
             let SyncFailure::RateLimited { scope, until } = refused else {
                 panic!("{refused}");
             };
-            assert_eq!(scope, RateScope::Provider);
+            assert_eq!(scope, RateScope::Share);
             assert_eq!(until, Some(clock.now() + TimeDelta::seconds(30)));
         }
         // Ten were there, three are used.
         assert_eq!(budget.own.charge(7), Ok(()));
         assert!(budget.own.charge(1).is_err());
+    }
+
+    #[test]
+    fn in_another_epoch_it_begins_empty_unless_the_account_has_rested() {
+        let clock = ManualClock::starting_at(DateTime::UNIX_EPOCH);
+        let lease = |epoch, is_rested| Lease {
+            connection_id: ConnectionId(Uuid::nil()),
+            node: NodeId(Uuid::nil()),
+            epoch,
+            is_rested,
+        };
+        let limiter = Limiter::new(quota(50), clock.clone());
+        limiter.under(lease(4, true));
+        assert_eq!(limiter.charge(3), Ok(()));
+        // Somebody else had it, and may have spent all there was.
+        limiter.under(lease(6, false));
+        assert!(limiter.charge(1).is_err());
+        clock.advance(Duration::from_secs(5));
+        // The same lease again takes nothing away, however often.
+        limiter.under(lease(6, false));
+        assert_eq!(limiter.charge(3), Ok(()));
+        assert!(limiter.charge(1).is_err());
+        // What this node itself used it has used, though nobody else did.
+        limiter.under(lease(8, true));
+        assert!(limiter.charge(1).is_err());
     }
 }

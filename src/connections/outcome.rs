@@ -14,7 +14,7 @@ use crate::plan::{Breaker, Heard, Plan, Tries, Verdict, gone, judge, live};
 use crate::provider::{Done, Wrote};
 use crate::store::{Claimed, JobEnd, Settlement};
 
-/// How long a connection that our own limits stopped stays away at least.
+/// How long a connection that our own limits stopped in its work stays away at least.
 const OWN_LIMIT_PAUSE: Duration = Duration::from_secs(1);
 /// How much longer than all others a connection waits that met a refusal of our set-up: it would be the
 /// first to try again each time, and if it is refused alone, nobody would find out.
@@ -45,20 +45,30 @@ pub(super) struct Tally {
     /// Something failed that may work later: in a way that speaks of an outage, or in another.
     outage: bool,
     trouble: bool,
+    /// The provider limited us, and did not say for how long.
+    limited: bool,
     error: Option<String>,
 }
 
 impl Tally {
-    /// `refused` is what our own limits said to the rest of the due rows. They refill drop by drop:
-    /// the connection comes back for a batch rather than for a drop, and not with all others.
-    pub(super) fn new(refused: Option<&SyncFailure>, now: Timestamp, jitter: Jitter) -> Self {
+    /// `refused` is what our own limits said to the rest of the due rows, `sent_some` whether any went out
+    /// before. They refill drop by drop: the connection comes back for a batch rather than for a drop, and
+    /// not with all others. Only if its own limiter was empty from the start, as after a restart, it comes
+    /// for the first drop: there may be no more to do.
+    pub(super) fn new(
+        refused: Option<&SyncFailure>,
+        sent_some: bool,
+        now: Timestamp,
+        jitter: Jitter,
+    ) -> Self {
         let mut tally = Self::default();
-        if let Some(SyncFailure::RateLimited { until, .. }) = refused {
+        if let Some(SyncFailure::RateLimited { until, scope }) = refused {
             let batch = now + OWN_LIMIT_PAUSE + jitter.spread(OWN_LIMIT_PAUSE);
-            tally.wait_until(
-                until.map_or(batch, |until| until.max(batch)),
-                WaitReason::Limit,
-            );
+            let until = match (until, scope) {
+                (Some(drop), RateScope::Connection) if !sent_some => *drop,
+                (until, _) => until.map_or(batch, |until| until.max(batch)),
+            };
+            tally.wait_until(until, WaitReason::Limit);
         }
         tally
     }
@@ -70,6 +80,8 @@ impl Tally {
             Heard::Trouble
         } else if self.outage {
             Heard::Outage
+        } else if self.limited {
+            Heard::Limit
         } else {
             Heard::Nothing
         }
@@ -78,7 +90,7 @@ impl Tally {
     /// Remembers a failure that the coach should see. Being limited is none.
     pub(super) fn note(&mut self, failure: &SyncFailure) {
         match failure {
-            SyncFailure::RateLimited { .. } => {}
+            SyncFailure::RateLimited { until, .. } => self.limited |= until.is_none(),
             SyncFailure::StaleTarget(_) => self.refused = true,
             SyncFailure::Operator { .. } => {
                 let told = "The calendar service does not accept this installation for now; \

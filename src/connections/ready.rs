@@ -113,12 +113,6 @@ impl Hands {
             // Whoever had it meanwhile may have left rows behind. Not known by the database alone: this
             // claim may leave no trace, and the next one find the lease already ours.
             self.recover = true;
-            // What another owner used counts as well; and so it does when this one begins anew.
-            if let Some(budget) = self.budget.get()
-                && !lease.is_rested
-            {
-                budget.own.begin_empty();
-            }
         }
         self.lease = Some(lease);
     }

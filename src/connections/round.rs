@@ -104,7 +104,8 @@ impl Hands {
             .into_iter();
 
         let now = context.clock.now();
-        let mut tally = Tally::new(refused.as_ref(), now, context.entropy.jitter());
+        let sent_some = !calls.is_empty();
+        let mut tally = Tally::new(refused.as_ref(), sent_some, now, context.entropy.jitter());
         let mut ends = Vec::with_capacity(planned.len());
         let mut accounts = Vec::with_capacity(planned.len());
         let settlements: Vec<Settlement> = planned
@@ -172,7 +173,7 @@ impl Hands {
                 let hold = self.breaker.hold(context.backoff, now, jitter);
                 tally.wait_until(now + hold, WaitReason::Outage);
             }
-            Heard::Sense | Heard::Nothing => {}
+            Heard::Sense | Heard::Limit | Heard::Nothing => {}
         }
         self.breaker = self.breaker.after(heard, now);
         if let Some(until) = tally.closed_until() {
@@ -184,15 +185,11 @@ impl Hands {
     }
 
     pub(super) fn budget(&self, context: &WorkerContext, service: &Service) -> ConnectionBudget {
-        self.budget
-            .get_or_init(|| {
-                let budget = service.budget(&context.clock);
-                if !self.lease.is_some_and(|lease| lease.is_rested) {
-                    budget.own.begin_empty();
-                }
-                budget
-            })
-            .clone()
+        let budget = self.budget.get_or_init(|| service.budget(&context.clock));
+        if let Some(lease) = self.lease {
+            budget.own.under(lease);
+        }
+        budget.clone()
     }
 
     /// Plans the due rows, as many as fit one batch and the limits. Rows that need no call cost

@@ -69,7 +69,7 @@ impl SharedLimiter {
     pub(super) fn charge(&self, units: u32) -> Result<(), SyncFailure> {
         self.take(units).map_err(|wait| SyncFailure::RateLimited {
             until: Some(self.clock.now() + TimeDelta::from_std(wait).unwrap_or(TimeDelta::MAX)),
-            scope: RateScope::Provider,
+            scope: RateScope::Share,
         })
     }
 

@@ -15,6 +15,9 @@ pub enum RateScope {
     Connection,
     /// Every account of this provider, through our project or app.
     Provider,
+    /// This node's part of what the provider allows our project or app, for now: whoever meets it waits,
+    /// and others find out for themselves.
+    Share,
 }
 
 /// Why a coach must sign in again.

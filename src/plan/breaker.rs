@@ -32,7 +32,9 @@ const MEMORY: TimeDelta = TimeDelta::hours(2);
 const HALF_OPEN_AFTER: i32 = 2;
 /// The longest hold before an outage is established: it may be one bad row alone.
 const QUICK: Duration = Duration::from_secs(30);
-/// The longest hold in an outage, and the longest a job waits because of it.
+/// How long to wait when a provider limits us for the first time without saying for how long.
+const FIRST_LIMIT: Duration = Duration::from_secs(10);
+/// The longest hold in an outage, and the longest a job waits because of it, or of a limit without a time.
 const SLOW: Duration = Duration::from_secs(300);
 
 /// What a round heard from the provider.
@@ -44,7 +46,9 @@ pub enum Heard {
     Trouble,
     /// Nothing but failures that speak of an outage.
     Outage,
-    /// It was not asked, or only limited us.
+    /// It limited us without saying for how long, and let nothing through.
+    Limit,
+    /// It was not asked, or only limited us for a time that it named.
     Nothing,
 }
 
@@ -57,7 +61,8 @@ pub struct Outage {
 
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Breaker {
-    /// Rounds in a row in which nothing succeeded and something failed that may work later.
+    /// Rounds in a row in which nothing succeeded and something failed that may work later, or was limited
+    /// without a time.
     pub fruitless: i32,
     pub outage: Option<Outage>,
 }
@@ -72,7 +77,7 @@ impl Breaker {
                 fruitless: 0,
                 outage: remembered,
             },
-            Heard::Trouble => Self {
+            Heard::Trouble | Heard::Limit => Self {
                 fruitless: self.fruitless.saturating_add(1),
                 outage: remembered,
             },
@@ -111,6 +116,16 @@ impl Breaker {
             .min(backoff.cap)
             .min(longest);
         jitter.spread(full)
+    }
+
+    /// How long a limit is believed to last of which the provider did not say so: longer each time, as
+    /// both providers ask for.
+    pub fn unsaid_limit(&self, jitter: Jitter) -> Duration {
+        let full = FIRST_LIMIT
+            .saturating_mul(1 << self.fruitless.clamp(0, 20))
+            .min(SLOW);
+        // Never shorter than that, and not all at once.
+        full + jitter.spread(full / 4) - full / 8
     }
 
     /// Whether the last attempt of a job reported then is not spent on a failure that speaks of an
@@ -236,6 +251,7 @@ mod tests {
             1 => Just(Heard::Sense),
             1 => Just(Heard::Trouble),
             1 => Just(Heard::Nothing),
+            1 => Just(Heard::Limit),
             12 => Just(Heard::Outage),
         ]
     }
@@ -268,6 +284,23 @@ mod tests {
                 }
             }
         }
+    }
+
+    #[test]
+    fn a_limit_without_a_time_is_waited_for_ever_longer_and_then_tried_with_one_change() {
+        let mut breaker = Breaker::default();
+        let mut waits = Vec::new();
+        for _ in 0..8 {
+            waits.push(breaker.unsaid_limit(Jitter(0)).as_secs());
+            breaker = breaker.after(Heard::Limit, start());
+        }
+        assert_eq!(waits, [10, 20, 40, 80, 160, 300, 300, 300]);
+        assert!(breaker.unsaid_limit(Jitter(u32::MAX)) <= SLOW * 9 / 8);
+        assert_eq!((breaker.batch(50), breaker.outage), (1, None));
+        // One named wait changes nothing of it, one success all.
+        assert_eq!(breaker.after(Heard::Nothing, start()), breaker);
+        let breaker = breaker.after(Heard::Sense, start());
+        assert_eq!(breaker.unsaid_limit(Jitter(0)), FIRST_LIMIT);
     }
 
     #[test]

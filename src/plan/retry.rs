@@ -23,8 +23,6 @@ const REPLANS: i32 = 3;
 /// Failed attempts after which the pause is longer than a provider takes to show what it made: with
 /// the usual backoff more than a minute, and two and a half since the first attempt.
 const PATIENT_ATTEMPTS: i32 = 5;
-/// How long to wait when a provider limits us without saying for how long.
-const UNSAID_LIMIT: TimeDelta = TimeDelta::seconds(10);
 
 /// What happens to the job, its connection and its provider.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -77,7 +75,8 @@ pub fn judge(
         }
         SyncFailure::Retryable { .. } => later(tries.failed, backoff, now, jitter),
         SyncFailure::RateLimited { until, scope } => {
-            let earliest = until.unwrap_or(now + UNSAID_LIMIT).max(now);
+            let unsaid = || now + from_std(breaker.unsaid_limit(jitter));
+            let earliest = until.unwrap_or_else(unsaid).max(now);
             // Spread the return, so that not everyone who waited comes at the same moment.
             let spread = jitter.spread(Duration::from_secs(1)) - Duration::from_millis(500);
             Verdict::Wait {

@@ -6,7 +6,9 @@ use chrono::TimeDelta;
 use serde_json::json;
 use uuid::Uuid;
 
-use crate::support::{COACH_EMAIL, Reply, Session, Setup, TestDaemon, eventually, until};
+use crate::support::{
+    COACH_EMAIL, Reply, Session, Setup, TestDaemon, eventually, needs_sqlite, until,
+};
 
 #[tokio::test]
 async fn being_limited_costs_no_attempt_and_is_waited_out() {
@@ -132,9 +134,11 @@ async fn our_own_limiter_keeps_us_below_what_the_providers_allow() {
     nobody_was_refused(&daemon);
 }
 
-/// What a daemon used that was killed counts in the window as well.
+/// What a daemon used that was killed counts in the window as well. Not on PostgreSQL: there the dead one's
+/// lease ends by the server's clock, long after it ends by this one.
 #[tokio::test]
-async fn killed_again_and_again_we_stay_below_what_the_providers_allow() {
+async fn killed_again_and_again_we_stay_below_what_the_providers_allow_on_sqlite() {
+    needs_sqlite();
     let mut daemon = eighty_events_under_small_quotas().await;
     for count in [5, 10, 20, 30, 55] {
         so_many_are_there(&daemon, count).await;
@@ -398,9 +402,12 @@ async fn a_limit_outlasts_a_new_sign_in_and_a_disconnect() {
         assert_eq!(daemon.event_calls(provider), calls);
 
         daemon.advance(TimeDelta::seconds(20));
-        daemon
-            .event(provider, COACH_EMAIL, session.id, |_| true)
-            .await;
+        until("it is there", || {
+            // Its limiter begins empty, and is only asked now.
+            daemon.advance(TimeDelta::milliseconds(100));
+            daemon.events(provider, COACH_EMAIL).len() == 1
+        })
+        .await;
     }
 }
 
