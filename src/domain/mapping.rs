@@ -34,7 +34,8 @@ pub struct Mapping {
     pub calendar_id: CalendarId,
     /// Unknown while `Creating` at a provider that makes the ids.
     pub event_id: Option<EventId>,
-    /// Kept only while the event holds nothing but what we wrote: then an update needs no read.
+    /// Kept only while the event holds nothing but what we wrote: all of ours is as in `pushed`, and
+    /// nobody else is invited. Then an update needs no read, and "Sync now" nothing but one.
     pub etag: Option<Etag>,
     /// What was last pushed, or may have been; `None` while there is no event, or nothing is known.
     pub pushed: Option<Fingerprints>,

@@ -50,6 +50,16 @@ pub(super) fn merge<G: Guest>(
     (merged != present).then_some(merged)
 }
 
+/// The list to write into an event that was not read, and holds nobody but the guest pushed last, if
+/// anybody. `None` if that is the guest asked for: an answer given before would be lost.
+pub(super) fn replace<G: Guest>(
+    pushed: Option<&Fingerprint>,
+    wanted: Option<&Client>,
+) -> Option<Vec<G>> {
+    let print = wanted.map(|client| Fingerprint::of_guest(&client.email));
+    (print.as_ref() != pushed).then(|| wanted.map(G::invite).into_iter().collect())
+}
+
 /// Whether the list holds anyone who is neither the guest asked for nor the one pushed last.
 pub(super) fn has_others<G: Guest>(
     present: &[G],
@@ -129,6 +139,21 @@ mod tests {
         let wanted = client("client@example.com");
         assert_eq!(merge(&present, Ours::Pushed(None), Some(&wanted)), None);
         assert_eq!(merge(&present, Ours::All, Some(&wanted)), None);
+    }
+
+    #[test]
+    fn a_list_that_was_not_read_is_replaced_only_by_another_guest() {
+        let wanted = client("client@example.com");
+        let print = Fingerprint::of_guest("client@example.com");
+        assert_eq!(replace::<Entry>(Some(&print), Some(&wanted)), None);
+        assert_eq!(replace::<Entry>(None, None), None);
+
+        let other = Fingerprint::of_guest("new@example.com");
+        let invited = Some(vec![Entry("client@example.com", "invited")]);
+        for pushed in [None, Some(&other)] {
+            assert_eq!(replace(pushed, Some(&wanted)), invited);
+        }
+        assert_eq!(replace::<Entry>(Some(&print), None), Some(vec![]));
     }
 
     #[test]

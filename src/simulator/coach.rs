@@ -1,5 +1,7 @@
 //! What people do to an event in their calendar's own pages: the coach, and the guest who answers.
 
+use chrono::{NaiveDate, TimeDelta};
+use chrono_tz::Tz;
 use serde::{Deserialize, Serialize};
 
 use crate::domain::{ProviderKind, Timestamp};
@@ -43,6 +45,8 @@ pub enum CoachEdit {
         starts_at: Timestamp,
         ends_at: Timestamp,
     },
+    /// The event has no hours any more, but fills the days that it touched.
+    AllDay,
     MoveToCalendar {
         calendar_id: String,
     },
@@ -101,13 +105,14 @@ pub(super) fn edit(
     let calendar = state
         .calendar_mut(&calendar_id)
         .ok_or(EditError::NoCalendar)?;
+    let zone = calendar.time_zone;
     let event = calendar
         .events
         .get_mut(&event_id)
         .ok_or(EditError::NoEvent)?;
     match account.provider {
-        ProviderKind::Google => google::by_hand::apply(event, edit)?,
-        ProviderKind::Outlook => microsoft::by_hand::apply(event, edit)?,
+        ProviderKind::Google => google::by_hand::apply(event, zone, edit)?,
+        ProviderKind::Outlook => microsoft::by_hand::apply(event, zone, edit)?,
     }
     event.version = version;
     // Reminders are the coach's own: setting them does not count as a change of the event.
@@ -147,6 +152,7 @@ pub(super) fn edit(
         | CoachEdit::SetReminders { .. }
         | CoachEdit::AddAttendee { .. }
         | CoachEdit::SetTitle { .. }
+        | CoachEdit::AllDay
         | CoachEdit::AddOnlineMeeting
         | CoachEdit::GuestAnswers { .. } => {}
     }
@@ -159,6 +165,15 @@ pub(super) fn edit(
     };
     world.ledger.record(at, Actor::Person, operation, place);
     Ok(())
+}
+
+/// The days that an event touches in the zone of its calendar: the first, and the one after the last.
+pub(super) fn days(event: &EventState, zone: Tz) -> (NaiveDate, NaiveDate) {
+    let day = |at: Timestamp| at.with_timezone(&zone).date_naive();
+    let first = day(event.starts_at);
+    // What ends at midnight does not touch the day that begins.
+    let last = day(event.ends_at - TimeDelta::seconds(1)).max(first);
+    (first, last.succ_opt().unwrap_or(last))
 }
 
 fn delete(event: &mut EventState, provider: ProviderKind) {

@@ -1,7 +1,7 @@
 //! What the coach and the guest did to an event is theirs: our updates leave it alone.
 
 use calendar_integration::domain::ProviderKind;
-use calendar_integration::simulator::{CoachEdit, EffectKind, GuestAnswer};
+use calendar_integration::simulator::{CoachEdit, EffectKind, GuestAnswer, LiveEvent};
 use chrono::TimeDelta;
 use serde_json::{Value, json};
 use uuid::Uuid;
@@ -140,5 +140,56 @@ async fn what_the_coach_wrote_into_our_fields_stays_until_something_of_ours_chan
                 event.title == "Our title"
             })
             .await;
+    }
+}
+
+#[tokio::test]
+async fn the_guests_answer_survives_a_catching_up_after_our_changes() {
+    let daemon = TestDaemon::start().await;
+    let service = daemon.service();
+    for provider in ProviderKind::ALL {
+        let coach = Uuid::new_v4();
+        let id = daemon.connect(provider, coach, COACH_EMAIL).await;
+        let details = json!({"include_client_details": true});
+        service.change(id, &details).await;
+        let mut session = Session::tomorrow(coach, daemon.now());
+        service.report(&session).await;
+        service.settled(id).await;
+        for (answer, sync_first) in [
+            // Our next write finds the answer in the event, and writes a part of it.
+            (GuestAnswer::Accepted, false),
+            // It is found in the event by one that writes all of it.
+            (GuestAnswer::Declined, true),
+        ] {
+            let email = session.email.into();
+            daemon.edit(
+                provider,
+                session.id,
+                &CoachEdit::GuestAnswers { email, answer },
+            );
+            let before = daemon
+                .event(provider, COACH_EMAIL, session.id, |_| true)
+                .await;
+            if sync_first {
+                service.sync_now(id).await;
+            } else {
+                session = session.moved(TimeDelta::hours(2));
+                service.report(&session).await;
+            }
+            service.settled(id).await;
+
+            service.change(id, &json!({"is_sync_enabled": false})).await;
+            session = session.moved(TimeDelta::hours(2));
+            service.report(&session).await;
+            service.change(id, &json!({"is_sync_enabled": true})).await;
+            let after = daemon
+                .event(provider, COACH_EMAIL, session.id, |event| {
+                    event.starts_at == session.starts_at
+                })
+                .await;
+            let guests = |event: &LiveEvent| event.fields["attendees"].clone();
+            assert_eq!(guests(&after), guests(&before), "{answer:?}");
+            service.settled(id).await;
+        }
     }
 }

@@ -8,6 +8,7 @@ mod audit;
 mod authorization;
 mod backfill;
 mod backlog_plans;
+mod coach_edits_put_right;
 mod coach_edits_survive;
 mod conditional;
 mod crash;

@@ -196,12 +196,17 @@ proptest! {
     }
 
     #[test]
-    fn a_sync_puts_right_what_the_coach_wrote_also_beside_a_change(hours in 1..9_i64) {
+    fn a_sync_puts_right_what_the_coach_wrote_also_beside_and_after_a_change(
+        hours in 1..9_i64, carried in any::<bool>(),
+    ) {
         let mut world = World::new();
         prop_assert!(world.work().is_some());
         world.coach_retitles();
         world.appointment.starts_at += TimeDelta::hours(hours);
         world.appointment.ends_at += TimeDelta::hours(hours);
+        if carried {
+            prop_assert!(world.work().is_some());
+        }
         world.live(&Step::SyncNow);
         prop_assert!(world.work().is_some());
         let wanted = world.desired();

@@ -223,10 +223,7 @@ impl World {
             }
             Plan::Update(content, parts) => self.write(mapping, content, *parts, pushed_guest),
             Plan::Verify(content) => {
-                let untouched = mapping.etag.is_some()
-                    && mapping.etag.as_ref().map(Etag::as_str)
-                        == self.version(mapping.generation).as_deref();
-                if untouched {
+                if self.is_untouched(mapping) {
                     return self.shown(mapping, content, pushed_guest, Parts::NONE);
                 }
                 self.write(mapping, content, Parts::ALL, pushed_guest)
@@ -249,6 +246,7 @@ impl World {
             return Done::Stale;
         };
         let mut event = stored.event.clone();
+        let is_known = parts == Parts::ALL || self.is_untouched(mapping);
         if parts.schedule {
             event.starts_at = content.starts_at;
             event.ends_at = content.ends_at;
@@ -265,7 +263,21 @@ impl World {
                 .extend(content.attendee.iter().map(|c| c.email.clone()));
         }
         self.store(mapping.generation, event);
-        self.shown(mapping, content, pushed_guest, parts)
+        match self.shown(mapping, content, pushed_guest, parts) {
+            Done::Live {
+                event_id, wrote, ..
+            } if !is_known => Done::Live {
+                event_id,
+                etag: None,
+                wrote,
+            },
+            done => done,
+        }
+    }
+
+    fn is_untouched(&self, mapping: &Mapping) -> bool {
+        let known = mapping.etag.as_ref().map(Etag::as_str);
+        known.is_some() && known == self.version(mapping.generation).as_deref()
     }
 
     fn shown(

@@ -23,11 +23,17 @@ pub(super) fn new_event(key: &CreateKey, content: &EventContent) -> EventWrite {
 }
 
 /// Our changed parts for an event that holds nothing but what we wrote.
-pub(super) fn blind_patch(content: &EventContent, parts: Parts) -> EventWrite {
+pub(super) fn blind_patch(
+    content: &EventContent,
+    parts: Parts,
+    pushed_guest: Option<&Fingerprint>,
+) -> EventWrite {
     EventWrite {
-        attendees: parts
-            .guest
-            .then(|| content.attendee.iter().map(Guest::invite).collect()),
+        attendees: if parts.guest {
+            guests::replace(pushed_guest, content.attendee.as_ref())
+        } else {
+            None
+        },
         ..fields(content, parts, false)
     }
 }
@@ -232,7 +238,7 @@ mod tests {
             text: false,
             guest: false,
         };
-        let sent = serde_json::to_value(blind_patch(&content(), schedule)).expect("JSON");
+        let sent = serde_json::to_value(blind_patch(&content(), schedule, None)).expect("JSON");
         let mut keys: Vec<_> = sent.as_object().expect("an object").keys().collect();
         keys.sort();
         assert_eq!(keys, ["end", "location", "start"]);
@@ -247,7 +253,8 @@ mod tests {
             attendee: None,
             ..content()
         };
-        let sent = serde_json::to_value(blind_patch(&alone, guest)).expect("JSON");
+        let pushed = Fingerprint::of_guest("zoe@example.com");
+        let sent = serde_json::to_value(blind_patch(&alone, guest, Some(&pushed))).expect("JSON");
         assert_eq!(sent, json!({"attendees": []}));
     }
 

@@ -37,11 +37,17 @@ pub(super) fn new_event(key: &CreateKey, content: &EventContent) -> EventWrite {
 }
 
 /// Our changed parts for an event that holds nothing but what we wrote.
-pub(super) fn blind_patch(content: &EventContent, parts: Parts) -> EventWrite {
+pub(super) fn blind_patch(
+    content: &EventContent,
+    parts: Parts,
+    pushed_guest: Option<&Fingerprint>,
+) -> EventWrite {
     EventWrite {
-        attendees: parts
-            .guest
-            .then(|| content.attendee.iter().map(Guest::invite).collect()),
+        attendees: if parts.guest {
+            guests::replace(pushed_guest, content.attendee.as_ref())
+        } else {
+            None
+        },
         ..fields(content, parts, plain_text(content))
     }
 }
@@ -232,7 +238,7 @@ mod tests {
             location: None,
             ..content()
         };
-        let sent = json_of(&blind_patch(&nowhere, parts));
+        let sent = json_of(&blind_patch(&nowhere, parts, None));
         assert!(sent.get("attendees").is_none());
         assert_eq!(sent["location"], json!({"displayName": ""}));
         let event =

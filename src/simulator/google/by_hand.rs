@@ -1,15 +1,17 @@
 //! What people do to an event in Google Calendar's own pages.
 
-use chrono::SecondsFormat;
+use chrono::{NaiveTime, SecondsFormat};
+use chrono_tz::Tz;
 use serde_json::{Map, Value, json};
 
 use crate::domain::Timestamp;
 use crate::simulator::account::EventState;
-use crate::simulator::coach::{CoachEdit, EditError, GuestAnswer};
+use crate::simulator::coach::{CoachEdit, EditError, GuestAnswer, days};
+use crate::simulator::message::local_to_utc;
 
 use super::conference;
 
-pub(crate) fn apply(event: &mut EventState, edit: &CoachEdit) -> Result<(), EditError> {
+pub(crate) fn apply(event: &mut EventState, zone: Tz, edit: &CoachEdit) -> Result<(), EditError> {
     let fields = &mut event.fields;
     match edit {
         CoachEdit::SetColour { colour } => {
@@ -36,6 +38,7 @@ pub(crate) fn apply(event: &mut EventState, edit: &CoachEdit) -> Result<(), Edit
             set_time(fields, "start", *starts_at);
             set_time(fields, "end", *ends_at);
         }
+        CoachEdit::AllDay => make_all_day(event, zone),
         CoachEdit::AddOnlineMeeting => conference::add(fields, &format!("by-hand-{}", event.id)),
         CoachEdit::GuestAnswers { email, answer } => {
             let guest = attendees(fields)
@@ -57,6 +60,18 @@ pub(crate) fn apply(event: &mut EventState, edit: &CoachEdit) -> Result<(), Edit
         CoachEdit::MoveToCalendar { .. } | CoachEdit::Delete => {}
     }
     Ok(())
+}
+
+fn make_all_day(event: &mut EventState, zone: Tz) {
+    let (first, end) = days(event, zone);
+    for (name, day, at) in [
+        ("start", first, &mut event.starts_at),
+        ("end", end, &mut event.ends_at),
+    ] {
+        let time = json!({"date": day.to_string()});
+        event.fields.insert(name.to_owned(), time);
+        *at = local_to_utc(day.and_time(NaiveTime::MIN), zone).unwrap_or(*at);
+    }
 }
 
 fn attendees(fields: &mut Map<String, Value>) -> &mut Vec<Value> {

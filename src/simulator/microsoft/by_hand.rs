@@ -1,13 +1,15 @@
 //! What people do to an event in Outlook's own pages.
 
+use chrono::NaiveTime;
+use chrono_tz::Tz;
 use serde_json::{Value, json};
 
 use crate::simulator::account::EventState;
-use crate::simulator::coach::{CoachEdit, EditError, GuestAnswer};
+use crate::simulator::coach::{CoachEdit, EditError, GuestAnswer, days};
 
 use super::{body, fields, zone};
 
-pub(crate) fn apply(event: &mut EventState, edit: &CoachEdit) -> Result<(), EditError> {
+pub(crate) fn apply(event: &mut EventState, zone: Tz, edit: &CoachEdit) -> Result<(), EditError> {
     let kept = &mut event.fields;
     let mut set = |name: &str, value: Value| {
         kept.insert(name.to_owned(), value);
@@ -34,9 +36,11 @@ pub(crate) fn apply(event: &mut EventState, edit: &CoachEdit) -> Result<(), Edit
             if ends_at < starts_at {
                 return Err(EditError::EmptyRange);
             }
-            set("start", zone::show(*starts_at, chrono_tz::Tz::UTC, "UTC"));
-            set("end", zone::show(*ends_at, chrono_tz::Tz::UTC, "UTC"));
+            set("start", zone::show(*starts_at, Tz::UTC, "UTC"));
+            set("end", zone::show(*ends_at, Tz::UTC, "UTC"));
+            set("isAllDay", false.into());
         }
+        CoachEdit::AllDay => make_all_day(event, zone),
         CoachEdit::AddOnlineMeeting => add_meeting(event),
         CoachEdit::GuestAnswers { email, answer } => {
             let mut guests = fields::guests_of(kept).to_vec();
@@ -58,6 +62,20 @@ pub(crate) fn apply(event: &mut EventState, edit: &CoachEdit) -> Result<(), Edit
         CoachEdit::MoveToCalendar { .. } | CoachEdit::Delete => {}
     }
     Ok(())
+}
+
+/// Its days are the coach's, its midnights nobody's: they are kept as those of UTC.
+fn make_all_day(event: &mut EventState, zone: Tz) {
+    let (first, end) = days(event, zone);
+    event.starts_at = first.and_time(NaiveTime::MIN).and_utc();
+    event.ends_at = end.and_time(NaiveTime::MIN).and_utc();
+    for (name, value) in [
+        ("isAllDay", true.into()),
+        ("start", zone::show(event.starts_at, Tz::UTC, "UTC")),
+        ("end", zone::show(event.ends_at, Tz::UTC, "UTC")),
+    ] {
+        event.fields.insert(name.to_owned(), value);
+    }
 }
 
 fn add_meeting(event: &mut EventState) {

@@ -144,6 +144,33 @@ async fn a_patch_keeps_what_it_does_not_name() {
 }
 
 #[tokio::test]
+async fn an_event_made_all_day_takes_hours_only_in_place_of_its_day() {
+    let bench = Bench::start().await;
+    let (_, made) = send(bench.google("POST", EVENTS).json(&google_event("abc123"))).await;
+    let event = EventSelector::AppointmentId(APPOINTMENT.to_owned());
+    bench
+        .simulator
+        .handle()
+        .edit(ProviderKind::Google, COACH, &event, &CoachEdit::AllDay)
+        .expect("the edit is possible");
+    let one = format!("{EVENTS}/abc123");
+    let (_, shown) = send(bench.google("GET", &one)).await;
+    let day = |name: &str| shown[name]["date"].as_str().unwrap_or_default().to_owned();
+    assert!(day("start") < day("end"), "{shown}");
+    assert_eq!(shown["start"].get("dateTime"), None);
+
+    let hours = json!({"start": made["start"], "end": made["end"]});
+    let (status, body) = send(bench.google("PATCH", &one).json(&hours)).await;
+    assert_eq!((status, reason(&body)), (400, "invalid"));
+    let mut hours = hours;
+    for name in ["start", "end"] {
+        hours[name]["date"] = Value::Null;
+    }
+    let (status, body) = send(bench.google("PATCH", &one).json(&hours)).await;
+    assert_eq!((status, &body["start"]), (200, &made["start"]));
+}
+
+#[tokio::test]
 async fn a_stale_etag_fails_the_precondition() {
     let bench = Bench::start().await;
     let insert = bench.google("POST", EVENTS).json(&google_event("abc123"));

@@ -169,6 +169,28 @@ async fn a_body_without_the_join_block_loses_the_meeting() {
 }
 
 #[tokio::test]
+async fn an_event_made_all_day_takes_hours_only_when_told_that_it_has_some() {
+    let bench = Bench::start().await;
+    let (_, made) = create(&bench, &graph_event("t1")).await;
+    let event = EventSelector::AppointmentId(APPOINTMENT.to_owned());
+    bench
+        .simulator
+        .handle()
+        .edit(ProviderKind::Outlook, COACH, &event, &CoachEdit::AllDay)
+        .expect("the edit is possible");
+    let (_, shown) = send(by_id(&bench, "GET", &made)).await;
+    assert_eq!(shown["isAllDay"], true);
+    assert_ne!(shown["start"], made["start"]);
+
+    let mut hours = json!({"start": made["start"], "end": made["end"]});
+    let (status, _) = send(by_id(&bench, "PATCH", &made).json(&hours)).await;
+    assert_eq!(status, 400);
+    hours["isAllDay"] = false.into();
+    let (status, body) = send(by_id(&bench, "PATCH", &made).json(&hours)).await;
+    assert_eq!((status, &body["start"]), (200, &made["start"]));
+}
+
+#[tokio::test]
 async fn guests_are_mailed_whether_wanted_or_not() {
     let bench = Bench::start().await;
     let mut event = graph_event("t1");

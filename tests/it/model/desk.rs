@@ -33,6 +33,8 @@ pub(super) const NOTES: [&str; 2] = ["Afraid of heights.", "Wants a new professi
 
 /// Versions are this far apart; what a coach moves by hand lies in between.
 const STRIDE: TimeDelta = TimeDelta::minutes(15);
+/// So much after a quarter they begin: at midnight begins what a coach makes all-day.
+const PAST_THE_QUARTER: TimeDelta = TimeDelta::minutes(4);
 
 #[derive(Debug)]
 pub(super) struct Calendar {
@@ -210,7 +212,7 @@ impl Slot {
             time_zone: ["Europe/Berlin", "America/New_York", "Asia/Kolkata"][place % 3],
             location: [None, Some("Room 4")][place / 2 % 2],
             meeting_url: [None, Some("https://meet.example.com/1")][place / 4 % 2],
-            ..Session::tomorrow(coach, now).moved(day)
+            ..Session::tomorrow(coach, now).moved(day + PAST_THE_QUARTER)
         };
         session.revision = (!place.is_multiple_of(3)).then_some(1);
         Self {

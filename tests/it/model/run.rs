@@ -343,6 +343,7 @@ impl Run {
                 starts_at: session.starts_at + aside,
                 ends_at: session.ends_at + aside,
             },
+            ByHand::AllDay => CoachEdit::AllDay,
         };
         let event = EventSelector::AppointmentId(session.id.to_string());
         let done = self.first.calendars.edit(provider, &email, &event, &edit);

@@ -36,6 +36,7 @@ pub(super) enum ByHand {
     Title,
     Colour,
     Move,
+    AllDay,
 }
 
 #[derive(Clone, Debug)]
@@ -144,11 +145,12 @@ fn switch(dice: &mut StdRng, calendar: usize) -> Value {
 }
 
 fn by_hand(dice: &mut StdRng) -> ByHand {
-    match dice.random_range(0..4) {
+    match dice.random_range(0..5) {
         0 => ByHand::Delete,
         1 => ByHand::Title,
         2 => ByHand::Colour,
-        _ => ByHand::Move,
+        3 => ByHand::Move,
+        _ => ByHand::AllDay,
     }
 }
 

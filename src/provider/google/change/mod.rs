@@ -46,7 +46,11 @@ enum Stage<'a> {
     /// Reading what a create found under its id.
     Adopt(Wanted<'a>),
     Read(Wanted<'a>),
-    Write(Wanted<'a>),
+    Write {
+        wanted: Wanted<'a>,
+        /// Sent without having read the event.
+        blind: bool,
+    },
     Restore(Wanted<'a>),
     /// Asking the calendar for an event that was not found by its id.
     Search,
@@ -128,8 +132,9 @@ impl<'a> ChangeScript<'a> {
                 }
                 match header_value(known.etag.as_ref()) {
                     Some(etag) => {
-                        let patch = convert::blind_patch(content, *parts);
-                        target.patch(&patch, Some(etag), Stage::Write(wanted))
+                        let patch = convert::blind_patch(content, *parts, wanted.pushed_guest);
+                        let blind = true;
+                        target.patch(&patch, Some(etag), Stage::Write { wanted, blind })
                     }
                     None => target.look(Stage::Read(wanted)),
                 }
@@ -209,7 +214,8 @@ impl<'a> Target<'a> {
             convert::merged_patch(wanted.content, wanted.parts, &event, wanted.ours)
         };
         let if_match = header_value(etag.as_ref());
-        self.patch(&patch, if_match, Stage::Write(wanted))
+        let blind = false;
+        self.patch(&patch, if_match, Stage::Write { wanted, blind })
     }
 
     fn search(self) -> Step<ChangeScript<'a>> {
@@ -249,24 +255,33 @@ impl<'a> Target<'a> {
     fn made(self, answer: &Answer, wanted: Wanted<'a>) -> Step<ChangeScript<'a>> {
         match answer.json::<Event>() {
             Ok(event) if event.is_cancelled() => gone(),
-            Ok(event) => self.settled(event, wanted, Wrote::All),
+            Ok(event) => self.settled(event, wanted, Wrote::All, false),
             Err(failure) => Step::fail(failure),
         }
     }
 
     /// A patch that Google reports as done.
-    fn written(self, answer: &Answer, wanted: Wanted<'a>) -> Step<ChangeScript<'a>> {
+    fn written(self, answer: &Answer, wanted: Wanted<'a>, blind: bool) -> Step<ChangeScript<'a>> {
         match answer.json::<Event>() {
             // Google takes a patch of a deleted event without putting it back.
             Ok(event) if event.is_cancelled() => self.restore(&event, wanted),
-            Ok(event) => self.settled(event, wanted, Wrote::from(wanted.parts)),
+            Ok(event) => self.settled(event, wanted, Wrote::from(wanted.parts), blind),
             Err(failure) => Step::fail(failure),
         }
     }
 
-    fn settled(self, event: Event, wanted: Wanted<'a>, wrote: Wrote) -> Step<ChangeScript<'a>> {
+    /// The version is kept only if all of ours is known to be in it: written just now, or left by the
+    /// version that a blind write named. What was read may differ in the parts that were not written.
+    fn settled(
+        self,
+        event: Event,
+        wanted: Wanted<'a>,
+        wrote: Wrote,
+        blind: bool,
+    ) -> Step<ChangeScript<'a>> {
+        let is_known = blind || wrote == Wrote::All;
         let others = convert::holds_others(&event, wanted.content, wanted.pushed_guest);
-        let etag = event.etag.filter(|_| !others).map(Etag);
+        let etag = event.etag.filter(|_| is_known && !others).map(Etag);
         self.live(etag, wrote)
     }
 
@@ -303,16 +318,16 @@ impl Script for ChangeScript<'_> {
                 ))
             }
             Stage::Adopt(_) if matches!(status, 404 | 410) => gone(),
-            Stage::Write(wanted) if is_success => target.written(answer, wanted),
-            Stage::Write(wanted) if status == 412 && !wanted.had_conflict => {
+            Stage::Write { wanted, blind } if is_success => target.written(answer, wanted, blind),
+            Stage::Write { wanted, .. } if status == 412 && !wanted.had_conflict => {
                 target.look(Stage::Read(Wanted {
                     had_conflict: true,
                     ..wanted
                 }))
             }
             Stage::Restore(_) if is_refusal(answer, now) => gone(),
-            Stage::Read(_) | Stage::Write(_) if status == 410 => gone(),
-            Stage::Read(_) | Stage::Write(_) if status == 404 => target.search(),
+            Stage::Read(_) | Stage::Write { .. } if status == 410 => gone(),
+            Stage::Read(_) | Stage::Write { .. } if status == 404 => target.search(),
             Stage::Search if is_success => target.searched(answer),
             // Here not found will do, whatever is missing: who moves away from a calendar that was
             // deleted, or erases an appointment, must not wait for it to come back.
@@ -320,7 +335,7 @@ impl Script for ChangeScript<'_> {
             Stage::Insert(_)
             | Stage::Adopt(_)
             | Stage::Read(_)
-            | Stage::Write(_)
+            | Stage::Write { .. }
             | Stage::Restore(_)
             | Stage::Search
             | Stage::Delete => Step::fail(classify(answer, now)),

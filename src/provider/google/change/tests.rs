@@ -73,6 +73,17 @@ fn update(etag: Option<&str>, parts: Parts) -> Change {
     }
 }
 
+/// Of a known version that holds this guest of ours.
+fn update_over(guest: &str) -> Change {
+    Change::Update {
+        target: target(Some("\"1\"")),
+        content: content(),
+        parts: Parts::ALL,
+        pushed_guest: Some(Fingerprint::of_guest(guest)),
+        put_back: true,
+    }
+}
+
 fn verify(etag: Option<&str>) -> Change {
     Change::Verify {
         target: target(etag),
@@ -272,6 +283,36 @@ fn an_update_of_a_known_version_is_one_conditional_patch_of_what_changed() {
     assert_eq!(sent[0].if_match.as_deref(), Some("\"1\""));
     assert!(sent[0].body.get("summary").is_none());
     assert_eq!(result, live(Some("\"2\""), Wrote::Only(SCHEDULE)));
+}
+
+#[test]
+fn the_version_of_an_event_that_was_read_and_written_in_part_is_not_kept() {
+    let read = (200, event("\"5\"", "confirmed"));
+    let written = (200, event("\"6\"", "confirmed"));
+    let conflict = (412, refusal("conditionNotMet"));
+    for (etag, answers) in [
+        (None, vec![read.clone(), written.clone()]),
+        (Some("\"1\""), vec![conflict, read, written]),
+    ] {
+        let (_, result) = play(&update(etag, SCHEDULE), &answers);
+        assert_eq!(result, live(None, Wrote::Only(SCHEDULE)));
+        // Written whole, it is as we want it, whatever it was before.
+        let (_, result) = play(&update(etag, Parts::ALL), &answers);
+        assert_eq!(result, live(Some("\"6\""), Wrote::All));
+    }
+}
+
+#[test]
+fn a_guest_who_is_on_the_list_is_not_sent_again() {
+    let answers = [(200, event("\"2\"", "confirmed"))];
+    let (sent, result) = play(&update(Some("\"1\""), Parts::ALL), &answers);
+    assert_eq!(lines(&sent), ["PATCH events/ID"]);
+    assert_eq!(sent[0].body["summary"], "Session");
+    assert!(sent[0].body.get("attendees").is_none());
+    assert_eq!(result, live(Some("\"2\""), Wrote::All));
+
+    let (sent, _) = play(&update_over("former@example.com"), &answers);
+    assert_eq!(sent[0].body["attendees"][0]["email"], "client@example.com");
 }
 
 #[test]

@@ -151,7 +151,7 @@ impl<'a> ChangeScript<'a> {
                         live(event.clone(), known.etag.clone(), Wrote::from(*parts))
                     }
                     (Some(event), Some(etag)) => {
-                        let patch = convert::blind_patch(content, *parts);
+                        let patch = convert::blind_patch(content, *parts, wanted.pushed_guest);
                         target.write(wanted, event.clone(), &patch, Some(etag), true)
                     }
                     (_, _) => target.search(Why::Read(wanted)),
@@ -344,7 +344,7 @@ impl<'a> Target<'a> {
             };
             return self.merge(wanted, text, &event);
         }
-        settled(event, wanted)
+        settled(event, wanted, blind)
     }
 }
 
@@ -363,7 +363,7 @@ impl Script for ChangeScript<'_> {
                 Why::Adopt(_) | Why::Find(_) | Why::Read(_) => Step::fail(calendar_not_found()),
             },
             Stage::Post(wanted) if is_success => match answer.json() {
-                Ok(event) => settled(event, wanted),
+                Ok(event) => settled(event, wanted, false),
                 Err(failure) => Step::fail(failure),
             },
             Stage::Post(wanted) if has_code(answer, DUPLICATE_TRANSACTION) => {
@@ -398,9 +398,12 @@ fn is_conflict(answer: &Answer) -> bool {
     matches!(answer.status.as_u16(), 409 | 412)
 }
 
-fn settled<S>(event: Event, wanted: Wanted<'_>) -> Step<S> {
+/// The version is kept only if all of ours is known to be in it: written just now, or left by the
+/// version that a blind write named. What was read may differ in the parts that were not written.
+fn settled<S>(event: Event, wanted: Wanted<'_>, blind: bool) -> Step<S> {
+    let is_known = blind || wanted.parts == Parts::ALL;
     let needs_reading = convert::needs_reading(&event, wanted.content, wanted.pushed_guest);
-    let etag = event.etag.filter(|_| !needs_reading).map(Etag);
+    let etag = event.etag.filter(|_| is_known && !needs_reading).map(Etag);
     live(EventId(event.id), etag, Wrote::from(wanted.parts))
 }
 

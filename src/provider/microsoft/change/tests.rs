@@ -80,6 +80,17 @@ fn update(etag: Option<&str>, parts: Parts) -> Change {
     }
 }
 
+/// Of a known version that holds this guest of ours.
+fn update_over(guest: &str) -> Change {
+    Change::Update {
+        target: target(Some("e1"), Some("W/1")),
+        content: content(),
+        parts: Parts::ALL,
+        pushed_guest: Some(Fingerprint::of_guest(guest)),
+        put_back: true,
+    }
+}
+
 fn verify(etag: &str) -> Change {
     Change::Verify {
         target: target(Some("e1"), Some(etag)),
@@ -300,7 +311,8 @@ fn a_conflict_is_looked_into_once() {
         let (sent, result) = play(&update(Some("W/1"), TEXT), &answers);
         assert_eq!(lines(&sent), ["PATCH events/e1", SEARCH, "PATCH events/e1"]);
         assert_eq!(sent[2].if_match.as_deref(), Some("W/5"));
-        assert_eq!(result, live("e1", Some("W/6"), Wrote::Only(TEXT)));
+        // The coach may have written into the parts that were left alone.
+        assert_eq!(result, live("e1", None, Wrote::Only(TEXT)));
 
         let answers = [conflict.clone(), read, conflict];
         assert_eq!(
@@ -308,6 +320,37 @@ fn a_conflict_is_looked_into_once() {
             stale(Stale::Changed)
         );
     }
+}
+
+#[test]
+fn the_version_of_an_event_that_was_read_and_written_in_part_is_not_kept() {
+    let read = found(&[event("e1", "W/5")]);
+    let written = (200, event("e1", "W/6"));
+    let conflict = refusal(412, "ErrorIrresolvableConflict");
+    for (etag, answers) in [
+        (None, vec![read.clone(), written.clone()]),
+        (Some("W/1"), vec![conflict, read, written]),
+    ] {
+        let (_, result) = play(&update(etag, TEXT), &answers);
+        assert_eq!(result, live("e1", None, Wrote::Only(TEXT)));
+        // Written whole, it is as we want it, whatever it was before.
+        let (_, result) = play(&update(etag, Parts::ALL), &answers);
+        assert_eq!(result, live("e1", Some("W/6"), Wrote::All));
+    }
+}
+
+#[test]
+fn a_guest_who_is_on_the_list_is_not_sent_again() {
+    let answers = [(200, event("e1", "W/2"))];
+    let (sent, result) = play(&update(Some("W/1"), Parts::ALL), &answers);
+    assert_eq!(lines(&sent), ["PATCH events/e1"]);
+    assert_eq!(sent[0].body["subject"], "Session");
+    assert!(sent[0].body.get("attendees").is_none());
+    assert_eq!(result, live("e1", Some("W/2"), Wrote::All));
+
+    let (sent, _) = play(&update_over("former@example.com"), &answers);
+    let guests = &sent[0].body["attendees"];
+    assert_eq!(guests[0]["emailAddress"]["address"], "client@example.com");
 }
 
 #[test]
@@ -415,7 +458,7 @@ fn an_event_that_a_search_finds_is_not_taken_for_gone() {
     let read = found(&[event("e1", "W/5")]);
     let answers = [not_found(), read.clone(), (200, event("e1", "W/6"))];
     let (_, result) = play(&update(Some("W/1"), TEXT), &answers);
-    assert_eq!(result, live("e1", Some("W/6"), Wrote::Only(TEXT)));
+    assert_eq!(result, live("e1", None, Wrote::Only(TEXT)));
 
     let answers = [not_found(), read, not_found()];
     let (_, result) = play(&update(Some("W/1"), TEXT), &answers);
