@@ -79,6 +79,11 @@ impl Fingerprint {
         Some(Self(alternatives.join(&OR.to_string())))
     }
 
+    /// Whether it stands for several.
+    pub fn is_in_doubt(&self) -> bool {
+        self.0.contains(OR)
+    }
+
     /// Whether this is `other`, or in doubt between it and others.
     pub fn may_be(&self, other: &Self) -> bool {
         self.0.split(OR).any(|alternative| alternative == other.0)
@@ -256,6 +261,7 @@ mod tests {
         assert!(doubt.schedule.may_be(&old.schedule) && doubt.schedule.may_be(&new.schedule));
         assert!(doubt.guest != old.guest && doubt.guest != new.guest);
         assert_eq!(doubt.text, old.text);
+        assert!(doubt.schedule.is_in_doubt() && !doubt.text.is_in_doubt());
     }
 
     #[test]

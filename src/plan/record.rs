@@ -5,8 +5,8 @@
 
 use super::Plan;
 use crate::domain::{
-    AppointmentId, CalendarId, Connection, Etag, EventContent, EventId, Fingerprints, Mapping,
-    MappingState, Parts, Timestamp,
+    AppointmentId, CalendarId, Connection, Etag, EventContent, EventId, Fingerprint, Fingerprints,
+    Mapping, MappingState, Parts, Timestamp,
 };
 
 /// The mapping to commit before the call of this plan leaves; `None` if the stored one will do.
@@ -55,8 +55,16 @@ const GONE: Parts = Parts {
 /// the time of the next one. Also a switch-off must find every event that may show details.
 fn writing(stored: &Mapping, content: &EventContent, parts: Parts) -> Mapping {
     let new = content.fingerprints();
+    let pushed = stored.pushed.as_ref();
+    let guest = pushed.and_then(|pushed| pushed.guest.as_ref());
     Mapping {
-        pushed: Fingerprints::in_doubt(stored.pushed.as_ref(), Some(&new), parts),
+        // Nobody knows whether our guest is on the list, and who is may have answered: it is read
+        // before it is written.
+        etag: stored
+            .etag
+            .clone()
+            .filter(|_| !guest.is_some_and(Fingerprint::is_in_doubt)),
+        pushed: Fingerprints::in_doubt(pushed, Some(&new), parts),
         shares_details: stored.shares_details || content.shares_details,
         ..stored.clone()
     }

@@ -391,6 +391,24 @@ fn dropped_half_done(world: &mut World) {
 }
 
 #[test]
+fn a_guest_list_in_doubt_is_read_before_it_is_written() {
+    let mut world = World::new();
+    world.connection.settings.include_client_details = true;
+    assert!(world.work().is_some());
+    for shared in [false, true] {
+        world.connection.settings.include_client_details = shared;
+        let is_known = |world: &World| {
+            let mapping = world.mapping.as_ref();
+            mapping.is_some_and(|mapping| mapping.etag.is_some())
+        };
+        assert!(is_known(&world));
+        world.attempt(Fate::NotSent);
+        // The client is wanted as before, and is on the list as before; but who knows that?
+        assert_eq!(is_known(&world), !shared);
+    }
+}
+
+#[test]
 fn an_event_taken_out_of_one_calendar_arrives_in_the_other_though_its_job_is_dropped() {
     let mut world = World::new();
     assert!(world.work().is_some());
