@@ -77,25 +77,25 @@ fn step(dice: &mut StdRng) -> Step {
     let calendar = dice.random_range(0..CALENDARS.len());
     let via = via(dice);
     match dice.random_range(0..100) {
-        0..30 => Step::Report(slot, change(dice), via),
-        30..38 => Step::Batch(
+        0..25 => Step::Report(slot, change(dice), via),
+        25..33 => Step::Batch(
             (slot..SLOTS)
                 .step_by(1 + dice.random_range(0..3))
                 .map(|slot| (slot, change(dice)))
                 .collect(),
             via,
         ),
-        38..41 => Step::Storm(slot, dice.random_range(2..6)),
-        41..44 => Step::Stale(slot, via),
-        44..47 => Step::Erase(slot, via),
-        47..55 => Step::Switch(calendar, switch(dice, calendar), via),
-        55..57 => Step::Target(calendar, via),
-        57..60 => Step::SyncNow(calendar, via),
-        60..62 => Step::Disconnect(calendar, via),
-        62..65 => Step::SignIn(calendar),
-        65..67 => Step::Revoke(calendar),
-        67..69 => Step::Expire(calendar),
-        69..74 => Step::ByHand(calendar, slot, by_hand(dice)),
+        33..36 => Step::Storm(slot, dice.random_range(2..6)),
+        36..39 => Step::Stale(slot, via),
+        39..42 => Step::Erase(slot, via),
+        42..50 => Step::Switch(calendar, switch(dice, calendar), via),
+        50..52 => Step::Target(calendar, via),
+        52..55 => Step::SyncNow(calendar, via),
+        55..57 => Step::Disconnect(calendar, via),
+        57..60 => Step::SignIn(calendar),
+        60..62 => Step::Revoke(calendar),
+        62..64 => Step::Expire(calendar),
+        64..74 => Step::ByHand(calendar, slot, by_hand(dice)),
         74..84 => Step::Trouble(trouble(dice)),
         84..86 => Step::Chaos(dice.random_range(0.05..0.35), dice.random()),
         86..88 => Step::Calm,
