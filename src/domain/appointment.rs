@@ -4,13 +4,12 @@ use std::fmt;
 
 use chrono::{Datelike, TimeDelta};
 use chrono_tz::Tz;
-use email_address::EmailAddress;
 use poem_openapi::Enum;
 use sea_orm::{DeriveActiveEnum, EnumIter};
 use serde::{Deserialize, Serialize};
 use url::Url;
 
-use super::{AppointmentId, CoachId, Timestamp};
+use super::{AppointmentId, CoachId, EMAIL_RULE, Timestamp, is_email};
 
 /// Longest appointment, hours.
 pub const MAX_APPOINTMENT_HOURS: i64 = 24;
@@ -126,11 +125,8 @@ impl Appointment {
                 format!("must be at most {MAX_APPOINTMENT_HOURS} h after starts_at"),
             );
         }
-        if !EmailAddress::is_valid(&self.client.email) {
-            refuse(
-                "/client/email",
-                "must be an e-mail address, such as client@example.com".into(),
-            );
+        if !is_email(&self.client.email) {
+            refuse("/client/email", format!("must be {EMAIL_RULE}"));
         }
         let texts = [
             ("/client/name", Some(&self.client.name), MAX_NAME_CHARS),

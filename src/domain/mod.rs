@@ -11,6 +11,7 @@ mod cause;
 mod clock;
 mod connection;
 mod content;
+mod email;
 mod entropy;
 mod failure;
 mod id;
@@ -31,6 +32,7 @@ pub use connection::{
     LastSync, Settings, SettingsChanges,
 };
 pub use content::{EventContent, Fingerprint, Fingerprints, Parts};
+pub use email::{EMAIL_RULE, is_email};
 pub use entropy::{Entropy, Jitter, SeededEntropy, SystemEntropy};
 pub use failure::{FailureCode, RateScope, ReauthReason, Stale, SyncFailure};
 pub use id::{

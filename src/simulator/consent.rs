@@ -12,7 +12,7 @@
 use chrono_tz::Tz;
 use url::Url;
 
-use crate::domain::ProviderKind;
+use crate::domain::{ProviderKind, is_email};
 
 use super::account::AccountKey;
 use super::message::{Call, Reply, first};
@@ -150,7 +150,7 @@ fn decide(world: &mut World, call: &Call, request: &Request) -> Reply {
     if first(&form, "decision") != Some("allow") {
         return denied();
     }
-    if !email_address::EmailAddress::is_valid(&email) {
+    if !is_email(&email) {
         return Reply::html(400, problem("No such account", "Enter an e-mail address."));
     }
     let time_zone = first(&form, "time_zone").map_or(Ok(world.config.time_zone), str::parse::<Tz>);

@@ -3,6 +3,7 @@
 use calendar_integration::domain::ProviderKind;
 use chrono::TimeDelta;
 use futures::future::join_all;
+use reqwest::Method;
 use serde_json::{Value, json};
 use uuid::Uuid;
 
@@ -96,6 +97,102 @@ async fn bodies_that_are_not_as_documented_are_refused() {
     }
     let bad_id = service.put("appointments/not-an-id", &session.body()).await;
     assert_eq!(bad_id.problem(400), "invalid_parameter");
+}
+
+/// What no calendar would take as a guest, and no database of one kind.
+#[tokio::test]
+async fn a_client_has_an_address_alone_and_nothing_around_it() {
+    let daemon = TestDaemon::start().await;
+    let service = daemon.service();
+    let session = Session::tomorrow(Uuid::new_v4(), daemon.now());
+    let path = format!("appointments/{}", session.id);
+    for email in [
+        "Wilhelmina Client <wilhelmina@example.com>".to_owned(),
+        "W\u{0} <wilhelmina@example.com>".to_owned(),
+        format!("{} <wilhelmina@example.com>", "W".repeat(100_000)),
+        " <wilhelmina@example.com>".to_owned(),
+        "wilhelmina@[192.0.2.1]".to_owned(),
+        "wilhelmina@localhost".to_owned(),
+        format!("w@{}.com", "w.".repeat(150)),
+    ] {
+        let mut body = session.body();
+        body["client"]["email"] = json!(email);
+        let problem = service.put(&path, &body).await.expect(422);
+        assert_eq!(problem["code"], "invalid_appointment");
+        assert_eq!(pointers(&problem), ["/client/email"]);
+        assert!(!problem.to_string().contains("Client <"));
+
+        let mut item = session.item();
+        item["client"]["email"] = json!(email);
+        let batch = json!({"appointments": [session.item(), item]});
+        let refused = service.post("appointments/batch", Some(&batch)).await;
+        let problem = refused.expect(422);
+        assert_eq!(pointers(&problem), ["/appointments/1/client/email"]);
+    }
+}
+
+/// PostgreSQL stores no U+0000 in a text: wherever one may come in, it is refused and no failure of ours.
+#[tokio::test]
+async fn a_nul_is_refused_wherever_a_text_is_taken() {
+    let daemon = TestDaemon::start().await;
+    let coach = Uuid::new_v4();
+    let connection = daemon.connect(GOOGLE, coach, COACH_EMAIL).await;
+    let admin = daemon.admin();
+    let session = Session {
+        notes: Some("notes"),
+        location: Some("Room 1"),
+        meeting_url: Some("https://meet.example.com/1"),
+        ..Session::tomorrow(coach, daemon.now())
+    };
+    for pointer in [
+        "/client/name",
+        "/client/email",
+        "/notes",
+        "/location",
+        "/meeting_url",
+        "/time_zone",
+    ] {
+        let mut body = session.body();
+        let field = body.pointer_mut(pointer).expect("a field");
+        *field = json!(format!("{}\u{0}", field.as_str().expect("a text")));
+        let path = format!("appointments/{}", session.id);
+        let problem = admin.put(&path, &body).await.expect(422);
+        assert_eq!(pointers(&problem), [pointer]);
+    }
+    let settings = format!("connections/{connection}");
+    for (field, text) in [
+        ("event_title_template", "Session\u{0}"),
+        ("event_description_template", "\u{0}"),
+        ("calendar_id", "primary\u{0}"),
+    ] {
+        for path in [&settings, &format!("{settings}/preview")] {
+            let method = if path.ends_with("preview") {
+                Method::POST
+            } else {
+                Method::PUT
+            };
+            let body = json!({field: text});
+            let reply = admin.send(method, path, Some(&body)).await;
+            assert_eq!(reply.problem(422), "invalid_settings", "{field}");
+        }
+    }
+    // The words of a URL are escaped, and its host is none with it.
+    for url in ["https://hooks.example\u{0}.com/", "https://\u{0}/"] {
+        let reply = admin.post("webhooks", Some(&json!({"url": url}))).await;
+        assert_eq!(reply.problem(422), "invalid_webhook");
+    }
+    for (path, code) in [
+        ("appointments/%00", "invalid_parameter"),
+        ("queue?status=%00", "invalid_parameter"),
+        ("queue?cursor=%00", "invalid_cursor"),
+        ("audit?action=%00", "invalid_parameter"),
+        (
+            &format!("connect/google/{coach}?return_to=http://localhost:3001/%00"),
+            "invalid_return_to",
+        ),
+    ] {
+        assert_eq!(admin.get(path).await.problem(400), code, "{path}");
+    }
 }
 
 #[tokio::test]

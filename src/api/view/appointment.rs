@@ -42,7 +42,10 @@ impl From<ReportedStatus> for AppointmentStatus {
 #[derive(Object)]
 #[oai(rename = "ClientReport", deny_unknown_fields)]
 pub(in crate::api) struct ClientBody {
+    /// At most 200 characters.
     name: String,
+    /// An address alone, such as `client@example.com`: no name around it, a host with a dot, at most 254
+    /// characters.
     email: String,
 }
 

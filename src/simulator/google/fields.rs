@@ -3,7 +3,7 @@
 use chrono_tz::Tz;
 use serde_json::{Map, Value};
 
-use crate::domain::Timestamp;
+use crate::domain::{Timestamp, is_email};
 use crate::simulator::shape::{Fields, Shape, check};
 
 use super::error::Problem;
@@ -219,7 +219,7 @@ fn settle_attendees(attendees: &mut [Value], own_email: &str) -> Result<(), Prob
         let email = attendee.get("email").and_then(Value::as_str);
         let email =
             email.ok_or_else(|| Problem::new(400, "required", "Missing attendee email."))?;
-        if !email_address::EmailAddress::is_valid(email) {
+        if !is_email(email) {
             return Err(Problem::invalid("Invalid attendee email."));
         }
         let is_own = email.eq_ignore_ascii_case(own_email);

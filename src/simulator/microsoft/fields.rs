@@ -2,7 +2,7 @@
 
 use serde_json::{Map, Value, json};
 
-use crate::domain::Timestamp;
+use crate::domain::{Timestamp, is_email};
 use crate::simulator::shape::{Fields, Misfit, Shape, check};
 
 use super::error::Problem;
@@ -174,7 +174,7 @@ fn settle_guests(sent: &[Value], kept: &[Value]) -> Result<Value, Problem> {
     let mut settled = Vec::with_capacity(sent.len());
     for guest in sent {
         let address_of = address(guest)
-            .filter(|address| email_address::EmailAddress::is_valid(address))
+            .filter(|address| is_email(address))
             .ok_or_else(|| {
                 let text = "At least one recipient is not valid.";
                 Problem::new(400, "ErrorInvalidRecipients", text)

@@ -93,6 +93,10 @@ async fn bad_inserts_are_refused() {
             "invalid",
         ),
         (with("attendees", json!([{"email": "nobody"}])), "invalid"),
+        (
+            with("attendees", json!([{"email": "No Body <no@example.com>"}])),
+            "invalid",
+        ),
     ] {
         let (status, body) = send(bench.google("POST", EVENTS).json(&event)).await;
         assert_eq!((status, reason(&body)), (400, expected), "{event}");

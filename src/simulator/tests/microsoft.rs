@@ -133,6 +133,13 @@ async fn bad_events_are_refused() {
             ),
             "ErrorInvalidRecipients",
         ),
+        (
+            with(
+                "attendees",
+                json!([{"emailAddress": {"address": "No Body <no@example.com>"}}]),
+            ),
+            "ErrorInvalidRecipients",
+        ),
     ] {
         let (status, body) = create(&bench, &event).await;
         assert_eq!((status, code(&body)), (400, expected), "{event}");
