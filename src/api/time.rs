@@ -2,7 +2,7 @@
 
 use std::borrow::Cow;
 
-use chrono::{DateTime, SecondsFormat};
+use chrono::{DateTime, SecondsFormat, TimeDelta};
 use poem_openapi::registry::{MetaSchema, MetaSchemaRef};
 use poem_openapi::types::{
     ParseError, ParseFromJSON, ParseFromParameter, ParseResult, ToJSON, Type,
@@ -21,10 +21,22 @@ impl From<Timestamp> for UtcTime {
     }
 }
 
+/// Where the years begin that RFC 3339 can write.
+const YEAR_0: i64 = -62_167_219_200;
+/// Where they have ended.
+const YEAR_10_000: i64 = 253_402_300_800;
+
 /// `None` if the text is no RFC 3339 instant. A leap second is read as the second after it.
+///
+/// The text has a year from 0 to 9999, which with its offset may be another one in UTC: `no end` in the
+/// local time of New York is in the year 10000. There is nothing out there, and SQLite, which compares
+/// texts, would take such an instant for one before all others. It is read as the nearest one inside.
 pub(super) fn parse(text: &str) -> Option<Timestamp> {
     let at = DateTime::parse_from_rfc3339(text).ok()?;
-    DateTime::from_timestamp_micros(at.timestamp_micros())
+    let at = DateTime::from_timestamp_micros(at.timestamp_micros())?;
+    let first = DateTime::from_timestamp(YEAR_0, 0)?;
+    let last = DateTime::from_timestamp(YEAR_10_000, 0)? - TimeDelta::microseconds(1);
+    Some(at.clamp(first, last))
 }
 
 impl Type for UtcTime {
@@ -86,6 +98,16 @@ mod tests {
         ] {
             let at = UtcTime::parse_from_parameter(text).expect("an instant");
             assert_eq!(at.to_json(), Some(written.into()));
+        }
+        for (text, written) in [
+            ("9999-12-31T23:59:59.999999Z", "9999-12-31T23:59:59.999999Z"),
+            ("9999-12-31T23:59:59-05:00", "9999-12-31T23:59:59.999999Z"),
+            ("9999-12-31T23:59:60Z", "9999-12-31T23:59:59.999999Z"),
+            ("0000-01-01T00:00:00Z", "0000-01-01T00:00:00Z"),
+            ("0000-01-01T00:00:00+05:00", "0000-01-01T00:00:00Z"),
+        ] {
+            let at = UtcTime::parse_from_parameter(text).expect("an instant");
+            assert_eq!(at.to_json(), Some(written.into()), "{text}");
         }
         for text in ["", "2026-11-01", "2026-11-01T12:00:00", "1793534400"] {
             assert!(parse(text).is_none(), "{text}");

@@ -394,6 +394,15 @@ async fn appointments_are_listed_page_by_page() {
     let path = format!("appointments?coach_id={coach}&from={from}&to={to}");
     let page = service.get(&path).await.expect(200);
     assert_eq!(page["appointments"].as_array().map(Vec::len), Some(2));
+    // Without an end, or a beginning, in the local time of whoever asks: in UTC it is another year.
+    let ever = "from=0000-01-01T00:00:00%2B05:00&to=9999-12-31T23:59:59-05:00";
+    let path = format!("appointments?coach_id={coach}&{ever}");
+    let page = service.get(&path).await.expect(200);
+    assert_eq!(page["appointments"].as_array().map(Vec::len), Some(5));
+    let never = "from=9999-12-31T23:59:59-05:00";
+    let path = format!("appointments?coach_id={coach}&{never}");
+    let page = service.get(&path).await.expect(200);
+    assert_eq!(page["appointments"].as_array().map(Vec::len), Some(0));
     let forged = format!("appointments?coach_id={coach}&cursor=forged");
     assert_eq!(service.get(&forged).await.problem(400), "invalid_cursor");
 }
