@@ -9,13 +9,14 @@ use std::collections::{BTreeSet, HashMap};
 
 use sea_orm::sea_query::Expr;
 use sea_orm::{
-    ActiveEnum, ColumnTrait, Condition, ConnectionTrait, EntityTrait, ExprTrait, QueryFilter,
-    QueryOrder, QuerySelect, Select, TryGetable,
+    ActiveEnum, ColumnTrait, Condition, ConnectionTrait, EntityTrait, ExprTrait, FromQueryResult,
+    QueryFilter, QueryOrder, QuerySelect, Select,
 };
 
 use super::audit::{Entry, record_for};
 use super::entity::{job, lease};
 use super::open::commit;
+use super::patience::in_time;
 use super::sql::Sql;
 use super::{Store, StoreError, enqueue};
 use crate::domain::{
@@ -45,8 +46,16 @@ pub struct Job {
     pub cause: Cause,
 }
 
-/// The connections of so many failed jobs are replayed in one transaction.
+/// So many failed jobs are replayed in one transaction.
 const RETRIED_AT_ONCE: i64 = 500;
+
+/// A failed job.
+#[derive(FromQueryResult)]
+struct Failed {
+    id: JobId,
+    connection_id: ConnectionId,
+    created_at: Timestamp,
+}
 
 #[derive(Clone, Copy, Debug, Default)]
 pub struct JobFilter {
@@ -94,6 +103,7 @@ impl Store {
         origin: &Origin,
         now: Timestamp,
     ) -> Result<Option<Result<Job, JobStatus>>, StoreError> {
+        in_time(async {
         let tx = self.begin().await?;
         let Some(found) = job::Entity::find_by_id(id).one(&tx).await? else {
             return Ok(None);
@@ -118,10 +128,12 @@ impl Store {
         record_for(&tx, &[revived.connection_id], &entry, now).await?;
         commit(tx, Step::Retry).await?;
         Ok(Some(Ok(revived.into())))
+        })
+        .await
     }
 
-    /// Makes every failed job pending again, some connections at a time; answers how many, and of
-    /// which connections.
+    /// Makes every failed job pending again, some at a time and each once: one that fails anew meanwhile
+    /// stays failed. Answers how many, and of which connections.
     pub async fn retry_failed(
         &self,
         connection_id: Option<ConnectionId>,
@@ -129,58 +141,74 @@ impl Store {
         now: Timestamp,
     ) -> Result<(u64, Vec<ConnectionId>), StoreError> {
         let mut revived = 0;
-        let mut woken = Vec::new();
+        let mut woken = BTreeSet::new();
+        let mut last = None;
         loop {
-            let (rows, connections) = self.retry_some(connection_id, origin, now).await?;
-            if connections.is_empty() {
-                return Ok((revived, woken));
-            }
-            revived += rows;
-            woken.extend(connections);
+            let sql = failed_after(&self.read, connection_id, last.as_ref());
+            let some = in_time(self.failed(sql)).await?;
+            let Some(newest) = some.last() else {
+                return Ok((revived, woken.into_iter().collect()));
+            };
+            let newest = (newest.created_at, newest.id);
+            revived += in_time(self.retry_some(&some, &mut woken, origin, now)).await?;
+            last = Some(newest);
         }
     }
 
+    async fn failed(&self, sql: Sql) -> Result<Vec<Failed>, StoreError> {
+        let found = Failed::find_by_statement(sql.build());
+        Ok(found.all(&self.read).await?)
+    }
+
+    /// One transaction of it: those among `some` that are still failed. `woken` are connections that were
+    /// replayed before: the trail has its line of them.
     async fn retry_some(
         &self,
-        connection_id: Option<ConnectionId>,
+        some: &[Failed],
+        woken: &mut BTreeSet<ConnectionId>,
         origin: &Origin,
         now: Timestamp,
-    ) -> Result<(u64, Vec<ConnectionId>), StoreError> {
+    ) -> Result<u64, StoreError> {
+        let connections: BTreeSet<_> = some.iter().map(|job| job.connection_id).collect();
+        let new: Vec<_> = connections.difference(woken).copied().collect();
+        let connections = Vec::from_iter(connections);
         let tx = self.begin().await?;
-        let sql = Sql::on(&tx).text(
-            "SELECT DISTINCT connection_id FROM (SELECT connection_id FROM calendar_sync_queue \
-             WHERE status = 'failed'",
-        );
-        let sql = match connection_id {
-            Some(id) => sql.text(" AND connection_id = ").value(id),
-            None => sql,
-        };
-        let sql = sql.text(" ORDER BY created_at, id LIMIT ");
-        let statement = sql.value(RETRIED_AT_ONCE).text(") oldest").build();
-        let connections = tx
-            .query_all_raw(statement)
-            .await?
-            .iter()
-            .map(|row| ConnectionId::try_get(row, "", "connection_id"))
-            .collect::<Result<Vec<_>, _>>()
-            .map_err(sea_orm::DbErr::from)?;
-        if connections.is_empty() {
-            return Ok((0, connections));
-        }
         enqueue::lock_leases(&tx, &connections).await?;
         let revived = Sql::on(&tx)
             .text("UPDATE calendar_sync_queue SET status = 'pending', attempts = 0, started_at = NULL, completed_at = NULL, scheduled_for = ")
             .value(now)
-            .text(" WHERE status = 'failed' AND connection_id IN ")
-            .list(connections.iter().copied())
+            .text(" WHERE status = 'failed' AND id IN ")
+            .list(some.iter().map(|job| job.id))
             .execute(&tx)
             .await?;
         enqueue::wake(&tx, &connections, now).await?;
         let entry = Entry::of(origin, AuditAction::JobsRetried);
-        record_for(&tx, &connections, &entry, now).await?;
+        record_for(&tx, &new, &entry, now).await?;
         commit(tx, Step::Retry).await?;
-        Ok((revived, connections))
+        woken.extend(connections);
+        Ok(revived)
     }
+}
+
+/// Failed jobs in the order in which they were made, behind the last one of before. A job keeps its place
+/// there however often it fails, whatever the clocks say of when it did.
+pub(super) fn failed_after(
+    db: &impl ConnectionTrait,
+    connection_id: Option<ConnectionId>,
+    last: Option<&(Timestamp, JobId)>,
+) -> Sql {
+    let mut sql = Sql::on(db).text(
+        "SELECT id, connection_id, created_at FROM calendar_sync_queue WHERE status = 'failed'",
+    );
+    if let Some(id) = connection_id {
+        sql = sql.text(" AND connection_id = ").value(id);
+    }
+    if let Some((created_at, id)) = last {
+        sql = sql.text(" AND (created_at, id) > (").value(*created_at);
+        sql = sql.text(", ").value(*id).text(")");
+    }
+    sql.text(" ORDER BY created_at, id LIMIT ")
+        .value(RETRIED_AT_ONCE)
 }
 
 /// Up to `limit` jobs that fit, newest first.

@@ -116,6 +116,12 @@ async fn jobs_of_one_status_are_found_without_reading_the_others() {
     let store = Store::open(&url).await.expect("open");
     store.migrate().await.expect("migrate");
     let db = &store.write;
+    let place = (Timestamp::UNIX_EPOCH, JobId(Uuid::nil()));
+    for last in [None, Some(&place)] {
+        let reads = reads_of(QUEUE, db, jobs::failed_after(db, None, last)).await;
+        let index = "USING INDEX queue_failed";
+        assert!(reads.len() == 1 && reads[0].contains(index), "{reads:?}");
+    }
     let all = JobStatus::iter().filter(|status| *status != JobStatus::Completed);
     for status in all {
         let filter = JobFilter {

@@ -213,3 +213,41 @@ async fn failed_jobs_of_more_connections_than_one_page_are_all_replayed() {
     let again = admin.post("queue/retry-failed", None).await.expect(202);
     assert_eq!(again["queued"], 0);
 }
+
+/// While a replay goes on, workers take up what it has made pending, and some of that fails again at once.
+#[tokio::test]
+async fn a_replay_takes_each_failed_job_once_whatever_fails_again_meanwhile_on_sqlite() {
+    const EXTRA: u32 = 620;
+    let daemon = Setup::default().set("SYNC_MAX_ATTEMPTS", "1").start().await;
+    let coach = Uuid::new_v4();
+    let service = daemon.service();
+    let id = daemon.connect(GOOGLE, coach, COACH_EMAIL).await;
+    service.settled(id).await;
+    daemon.fail(FaultRule::always(FaultEffect::status(500)).at(CallKind::Create));
+    service
+        .report(&Session::tomorrow(coach, daemon.now()))
+        .await;
+    eventually("it has failed", async || {
+        (service.sync_status(id).await["failed"] == 1).then_some(())
+    })
+    .await;
+    let fails_again = "CREATE TRIGGER fails_again AFTER UPDATE OF status ON calendar_sync_queue \
+         WHEN OLD.status = 'failed' AND NEW.status = 'pending' BEGIN \
+         UPDATE calendar_sync_queue SET status = 'failed' WHERE id = NEW.id; END";
+    daemon.database.run(&many_failed(EXTRA)).await;
+    daemon.database.run(fails_again).await;
+    let admin = daemon.admin();
+    for _ in 0..2 {
+        let all = admin.post("queue/retry-failed", None).await.expect(202);
+        assert_eq!(all["queued"], EXTRA + 1);
+    }
+    // In the trail it is one deed for each connection.
+    let lines = admin.get("audit?action=jobs_retried&limit=200").await;
+    let of_this = format!("audit?action=jobs_retried&connection_id={id}");
+    assert_eq!(
+        lines.expect(200)["events"].as_array().map(Vec::len),
+        Some(200)
+    );
+    let lines = admin.get(&of_this).await.expect(200);
+    assert_eq!(lines["events"].as_array().map(Vec::len), Some(2));
+}
