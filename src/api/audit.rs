@@ -25,8 +25,9 @@ refusals! {
 impl AuditApi {
     /// Who asked for what, newest first.
     ///
-    /// Connecting, disconnecting, changes of settings, syncs by hand, replays of failed jobs, erasures
-    /// and key rotations that took effect.
+    /// Connecting, disconnecting, changes of settings, syncs by hand, failed jobs that were tried again,
+    /// erasures of appointments and of coaches, key rotations that were started; of webhooks: registering,
+    /// changing, new secrets, replays, deleting.
     #[oai(path = "/audit", method = "get", operation_id = "list_audit_events")]
     #[expect(
         clippy::too_many_arguments,

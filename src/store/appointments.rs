@@ -121,35 +121,38 @@ impl Store {
         origin: &Origin,
         now: Timestamp,
     ) -> Result<Option<Intake>, StoreError> {
-        let tx = self.begin().await?;
-        let Some(row) = appointment::Entity::find_by_id(id).one(&tx).await? else {
-            return Ok(None);
-        };
-        lock_coaches(&tx, [row.coach_id]).await?;
-        let found = load(&tx, [id]).await?;
-        if found.get(&id).is_none_or(|appointment| appointment.erased) {
-            return Ok(None);
-        }
-        erased::empty(&tx, now)
-            .text("id = ")
-            .value(id)
-            .execute(&tx)
-            .await?;
-        let order = Order::of_change(max_attempts, now, &origin.cause);
-        let (queued, connections) = queue_changed(&tx, &[id], order).await?;
-        erased::forget(&tx, Some(&[id])).await?;
-        let entry = Entry {
-            coach_id: Some(row.coach_id),
-            subject_id: Some(id.0),
-            ..Entry::of(origin, AuditAction::AppointmentErased)
-        };
-        record(&tx, &entry, now).await?;
-        commit(tx, Step::Erase).await?;
-        Ok(Some(Intake {
-            results: Vec::new(),
-            queued,
-            connections,
-        }))
+        in_time(async {
+            let tx = self.begin().await?;
+            let Some(row) = appointment::Entity::find_by_id(id).one(&tx).await? else {
+                return Ok(None);
+            };
+            lock_coaches(&tx, [row.coach_id]).await?;
+            let found = load(&tx, [id]).await?;
+            if found.get(&id).is_none_or(|appointment| appointment.erased) {
+                return Ok(None);
+            }
+            erased::empty(&tx, now)
+                .text("id = ")
+                .value(id)
+                .execute(&tx)
+                .await?;
+            let order = Order::of_change(max_attempts, now, &origin.cause);
+            let (queued, connections) = queue_changed(&tx, &[id], order).await?;
+            erased::forget(&tx, Some(&[id])).await?;
+            let entry = Entry {
+                coach_id: Some(row.coach_id),
+                subject_id: Some(id.0),
+                ..Entry::of(origin, AuditAction::AppointmentErased)
+            };
+            record(&tx, &entry, now).await?;
+            commit(tx, Step::Erase).await?;
+            Ok(Some(Intake {
+                results: Vec::new(),
+                queued,
+                connections,
+            }))
+        })
+        .await
     }
 
     /// An appointment that is not being erased, with how it stands in each calendar.

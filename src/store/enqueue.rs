@@ -9,6 +9,7 @@ use serde_json::json;
 
 use super::audit::{Entry, record};
 use super::open::commit;
+use super::patience::in_time;
 use super::sql::Sql;
 use super::{Store, StoreError, ended};
 use crate::domain::{
@@ -85,65 +86,69 @@ impl Store {
         origin: &Origin,
         now: Timestamp,
     ) -> Result<Result<QueuedSync, SyncRefusal>, StoreError> {
-        let tx = self.begin().await?;
-        let Some(view) = super::connections::locked(&tx, connection_id).await? else {
-            return Ok(Err(SyncRefusal::NotFound));
-        };
-        match view.status {
-            ConnectionStatus::Disconnected => return Ok(Err(SyncRefusal::NotFound)),
-            ConnectionStatus::NeedsReauth => return Ok(Err(SyncRefusal::NeedsReauth)),
-            // Someone looks at it: worth another try before the cool-down ends.
-            ConnectionStatus::Quarantined => {
-                super::connections::set_status(
-                    &tx,
-                    connection_id,
-                    ConnectionStatus::Active,
-                    None,
-                    now,
-                )
-                .await?;
-            }
-            ConnectionStatus::Active => {}
-        }
-        if !view.settings.is_sync_enabled {
-            return Ok(Err(SyncRefusal::SyncDisabled));
-        }
-        let order = Order {
-            priority: Priority::Manual,
-            flags: Flags::MANUAL,
-            sync_id: None,
-            max_attempts,
-            now,
-            cause: &origin.cause,
-        };
-        let queued = match appointment_id {
-            Some(appointment_id) => {
-                let known = super::appointments::belongs_to(&tx, appointment_id, &view).await?;
-                if !known {
-                    return Ok(Err(SyncRefusal::UnknownAppointment));
-                }
-                let queued = enqueue(&tx, Pairs::One(connection_id, appointment_id), order).await?;
-                QueuedSync {
-                    sync_id: fresh_id,
-                    queued,
-                }
-            }
-            None => full_sync(&tx, connection_id, fresh_id, order).await?,
-        };
-        wake(&tx, &[connection_id], now).await?;
-        // Whoever is told of the one that runs has started none.
-        if queued.sync_id == fresh_id {
-            let entry = Entry {
-                coach_id: Some(view.coach_id),
-                connection_id: Some(connection_id),
-                subject_id: appointment_id.map(|id| id.0),
-                details: json!({ "sync_id": queued.sync_id, "queued": queued.queued }),
-                ..Entry::of(origin, AuditAction::SyncStarted)
+        in_time(async {
+            let tx = self.begin().await?;
+            let Some(view) = super::connections::locked(&tx, connection_id).await? else {
+                return Ok(Err(SyncRefusal::NotFound));
             };
-            record(&tx, &entry, now).await?;
-        }
-        commit(tx, Step::SyncNow).await?;
-        Ok(Ok(queued))
+            match view.status {
+                ConnectionStatus::Disconnected => return Ok(Err(SyncRefusal::NotFound)),
+                ConnectionStatus::NeedsReauth => return Ok(Err(SyncRefusal::NeedsReauth)),
+                // Someone looks at it: worth another try before the cool-down ends.
+                ConnectionStatus::Quarantined => {
+                    super::connections::set_status(
+                        &tx,
+                        connection_id,
+                        ConnectionStatus::Active,
+                        None,
+                        now,
+                    )
+                    .await?;
+                }
+                ConnectionStatus::Active => {}
+            }
+            if !view.settings.is_sync_enabled {
+                return Ok(Err(SyncRefusal::SyncDisabled));
+            }
+            let order = Order {
+                priority: Priority::Manual,
+                flags: Flags::MANUAL,
+                sync_id: None,
+                max_attempts,
+                now,
+                cause: &origin.cause,
+            };
+            let queued = match appointment_id {
+                Some(appointment_id) => {
+                    let known = super::appointments::belongs_to(&tx, appointment_id, &view).await?;
+                    if !known {
+                        return Ok(Err(SyncRefusal::UnknownAppointment));
+                    }
+                    let queued =
+                        enqueue(&tx, Pairs::One(connection_id, appointment_id), order).await?;
+                    QueuedSync {
+                        sync_id: fresh_id,
+                        queued,
+                    }
+                }
+                None => full_sync(&tx, connection_id, fresh_id, order).await?,
+            };
+            wake(&tx, &[connection_id], now).await?;
+            // Whoever is told of the one that runs has started none.
+            if queued.sync_id == fresh_id {
+                let entry = Entry {
+                    coach_id: Some(view.coach_id),
+                    connection_id: Some(connection_id),
+                    subject_id: appointment_id.map(|id| id.0),
+                    details: json!({ "sync_id": queued.sync_id, "queued": queued.queued }),
+                    ..Entry::of(origin, AuditAction::SyncStarted)
+                };
+                record(&tx, &entry, now).await?;
+            }
+            commit(tx, Step::SyncNow).await?;
+            Ok(Ok(queued))
+        })
+        .await
     }
 }
 

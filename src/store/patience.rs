@@ -1,7 +1,9 @@
-//! The longest that anyone waits for the database.
+//! The longest that work waits for the database: what actors read and write, and what requests write.
 //!
 //! A server that is gone resets nothing: without a bound, whoever was waiting for it would wait until
-//! the system gives its sockets up, a quarter of an hour later.
+//! the system gives its sockets up, a quarter of an hour later. What is not in here has another bound, or
+//! needs none: a request is ended after its 30 seconds whatever it waits for, and for the tidying of the
+//! housekeeper nobody waits.
 
 use std::time::Duration;
 

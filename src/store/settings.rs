@@ -8,6 +8,7 @@ use super::connections::{locked, zone_name};
 use super::enqueue::{Order, Pairs, enqueue, full_sync, wake};
 use super::entity::connection;
 use super::open::commit;
+use super::patience::in_time;
 use super::sql::Sql;
 use super::{Store, StoreError};
 use crate::domain::{
@@ -53,79 +54,82 @@ impl Store {
         request: SettingsRequest<'_>,
         allows: impl Fn(&Connection) -> bool,
     ) -> Result<Result<SettingsChange, SettingsRefusal>, StoreError> {
-        let SettingsRequest {
-            changes,
-            calendar,
-            fresh_sync_id,
-            max_attempts,
-            origin,
-            now,
-        } = request;
-        let tx = self.begin().await?;
-        let Some(before) = locked(&tx, id).await? else {
-            return Ok(Err(SettingsRefusal::NotFound));
-        };
-        if before.status == ConnectionStatus::Disconnected {
-            return Ok(Err(SettingsRefusal::NotFound));
-        }
-        if !allows(&before) {
-            return Ok(Err(SettingsRefusal::NotAllowed));
-        }
-        // Applied here, under the lock: two changes of different settings at once both count.
-        let settings = &changes.applied_to(&before.settings);
-        let calendar = calendar.unwrap_or(&before.calendar);
-        if *settings == before.settings && *calendar == before.calendar {
-            return Ok(Ok(SettingsChange {
-                connection: before,
-                queued: 0,
-            }));
-        }
-        write_settings(&tx, id, settings, calendar, now).await?;
-        let order = Order {
-            priority: Priority::Manual,
-            flags: Flags::CHANGE,
-            sync_id: None,
-            max_attempts,
-            now,
-            cause: &origin.cause,
-        };
-        let mut queued = 0;
-        if before.settings.include_client_details && !settings.include_client_details {
-            // First of all, and also while sync is off.
-            queued += enqueue(&tx, Pairs::SharingDetails(id), order).await?;
-        }
-        if settings.is_sync_enabled {
-            let order = Order {
-                priority: Priority::Bulk,
-                flags: if before.settings.is_sync_enabled {
-                    Flags::CHANGE
-                } else {
-                    Flags::CATCH_UP
-                },
-                ..order
+        in_time(async {
+            let SettingsRequest {
+                changes,
+                calendar,
+                fresh_sync_id,
+                max_attempts,
+                origin,
+                now,
+            } = request;
+            let tx = self.begin().await?;
+            let Some(before) = locked(&tx, id).await? else {
+                return Ok(Err(SettingsRefusal::NotFound));
             };
-            queued = full_sync(&tx, id, fresh_sync_id, order)
-                .await?
-                .queued
-                .max(queued);
-        }
-        wake(&tx, &[id], now).await?;
-        let entry = Entry {
-            coach_id: Some(before.coach_id),
-            connection_id: Some(id),
-            details: json!({ "changed": changed_fields(&before, settings, calendar) }),
-            ..Entry::of(origin, AuditAction::SettingsChanged)
-        };
-        record(&tx, &entry, now).await?;
-        let row = connection::Entity::find_by_id(id).one(&tx).await?;
-        commit(tx, Step::Settings).await?;
-        match row {
-            Some(row) => Ok(Ok(SettingsChange {
-                connection: row.try_into()?,
-                queued,
-            })),
-            None => Ok(Err(SettingsRefusal::NotFound)),
-        }
+            if before.status == ConnectionStatus::Disconnected {
+                return Ok(Err(SettingsRefusal::NotFound));
+            }
+            if !allows(&before) {
+                return Ok(Err(SettingsRefusal::NotAllowed));
+            }
+            // Applied here, under the lock: two changes of different settings at once both count.
+            let settings = &changes.applied_to(&before.settings);
+            let calendar = calendar.unwrap_or(&before.calendar);
+            if *settings == before.settings && *calendar == before.calendar {
+                return Ok(Ok(SettingsChange {
+                    connection: before,
+                    queued: 0,
+                }));
+            }
+            write_settings(&tx, id, settings, calendar, now).await?;
+            let order = Order {
+                priority: Priority::Manual,
+                flags: Flags::CHANGE,
+                sync_id: None,
+                max_attempts,
+                now,
+                cause: &origin.cause,
+            };
+            let mut queued = 0;
+            if before.settings.include_client_details && !settings.include_client_details {
+                // First of all, and also while sync is off.
+                queued += enqueue(&tx, Pairs::SharingDetails(id), order).await?;
+            }
+            if settings.is_sync_enabled {
+                let order = Order {
+                    priority: Priority::Bulk,
+                    flags: if before.settings.is_sync_enabled {
+                        Flags::CHANGE
+                    } else {
+                        Flags::CATCH_UP
+                    },
+                    ..order
+                };
+                queued = full_sync(&tx, id, fresh_sync_id, order)
+                    .await?
+                    .queued
+                    .max(queued);
+            }
+            wake(&tx, &[id], now).await?;
+            let entry = Entry {
+                coach_id: Some(before.coach_id),
+                connection_id: Some(id),
+                details: json!({ "changed": changed_fields(&before, settings, calendar) }),
+                ..Entry::of(origin, AuditAction::SettingsChanged)
+            };
+            record(&tx, &entry, now).await?;
+            let row = connection::Entity::find_by_id(id).one(&tx).await?;
+            commit(tx, Step::Settings).await?;
+            match row {
+                Some(row) => Ok(Ok(SettingsChange {
+                    connection: row.try_into()?,
+                    queued,
+                })),
+                None => Ok(Err(SettingsRefusal::NotFound)),
+            }
+        })
+        .await
     }
 }
 

@@ -9,6 +9,7 @@
 use chrono::TimeDelta;
 use sea_orm::{ConnectionTrait, TryGetable};
 
+use super::patience::in_time;
 use super::sql::Sql;
 use super::{DueConnection, Store, StoreError};
 use crate::domain::{ConnectionId, ProviderKind, Timestamp, WaitReason};
@@ -40,11 +41,11 @@ impl Store {
         why: WaitReason,
         now: Timestamp,
     ) -> Result<Vec<DueConnection>, StoreError> {
-        let waiting = self.waiting(provider, why).await?;
+        let waiting = in_time(self.waiting(provider, why)).await?;
         let mut woken = Vec::with_capacity(waiting.len());
         let mut due_at = now;
         for some in waiting.chunks(AT_ONCE) {
-            self.end_some(some, why, due_at).await?;
+            in_time(self.end_some(some, why, due_at)).await?;
             woken.extend(some.iter().map(|id| DueConnection {
                 connection_id: *id,
                 due_at,

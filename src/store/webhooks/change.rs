@@ -9,6 +9,7 @@ use crate::failpoint::Step;
 use crate::store::audit::record;
 use crate::store::entity::webhook;
 use crate::store::open::commit;
+use crate::store::patience::in_time;
 use crate::store::{Store, StoreError};
 
 /// What is to be different; what is `None` stays as it is.
@@ -103,30 +104,33 @@ impl Store {
         origin: &Origin,
         now: Timestamp,
     ) -> Result<Result<WebhookChanges, WebhookRefusal>, StoreError> {
-        let tx = self.begin().await?;
-        if changes.url.is_some() {
-            take_turns(&tx).await?;
-        }
-        let Some(row) = locked(&tx, id).await? else {
-            return Ok(Err(WebhookRefusal::NoSuchWebhook));
-        };
-        let changes = changes.differing(&Webhook::try_from(row.clone())?);
-        if let Some(url) = &changes.url
-            && let Some(other) = at_address(&tx, url).await?
-        {
-            return Ok(Err(WebhookRefusal::Exists(other)));
-        }
-        let told = changes.told();
-        if told.is_empty() {
-            return Ok(Ok(changes));
-        }
-        let mut row = webhook::ActiveModel::from(row);
-        changes.write(&mut row, now);
-        row.update(&tx).await?;
-        let details = json!({ "changed": told });
-        let entry = entry(id, origin, AuditAction::WebhookChanged, details);
-        record(&tx, &entry, now).await?;
-        commit(tx, Step::Webhook).await?;
-        Ok(Ok(changes))
+        in_time(async {
+            let tx = self.begin().await?;
+            if changes.url.is_some() {
+                take_turns(&tx).await?;
+            }
+            let Some(row) = locked(&tx, id).await? else {
+                return Ok(Err(WebhookRefusal::NoSuchWebhook));
+            };
+            let changes = changes.differing(&Webhook::try_from(row.clone())?);
+            if let Some(url) = &changes.url
+                && let Some(other) = at_address(&tx, url).await?
+            {
+                return Ok(Err(WebhookRefusal::Exists(other)));
+            }
+            let told = changes.told();
+            if told.is_empty() {
+                return Ok(Ok(changes));
+            }
+            let mut row = webhook::ActiveModel::from(row);
+            changes.write(&mut row, now);
+            row.update(&tx).await?;
+            let details = json!({ "changed": told });
+            let entry = entry(id, origin, AuditAction::WebhookChanged, details);
+            record(&tx, &entry, now).await?;
+            commit(tx, Step::Webhook).await?;
+            Ok(Ok(changes))
+        })
+        .await
     }
 }

@@ -15,6 +15,7 @@ use crate::failpoint::Step;
 use crate::store::audit::record;
 use crate::store::entity::webhook_delivery::{Column, Entity};
 use crate::store::open::commit;
+use crate::store::patience::in_time;
 use crate::store::sql::Sql;
 use crate::store::{Store, StoreError};
 
@@ -127,34 +128,37 @@ impl Store {
         origin: &Origin,
         now: Timestamp,
     ) -> Result<Result<Delivery, ReplayRefusal>, StoreError> {
-        let tx = self.begin().await?;
-        if let Err(refusal) = may_replay(&tx, webhook_id).await? {
-            return Ok(Err(refusal));
-        }
-        let found = Entity::find()
-            .filter(Column::Id.eq(id))
-            .filter(Column::WebhookId.eq(webhook_id))
-            .one(&tx)
-            .await?;
-        let Some(found) = found else {
-            return Ok(Err(ReplayRefusal::NoSuchDelivery));
-        };
-        if found.status == DeliveryStatus::Pending {
-            return Ok(Err(ReplayRefusal::Pending));
-        }
-        let sql = again(Sql::on(&tx), now)
-            .text(" WHERE status <> 'pending' AND position = ")
-            .value(found.position);
-        sql.execute(&tx).await?;
-        let details = json!({ "delivery_id": id });
-        let entry = entry(webhook_id, origin, AuditAction::WebhookReplayed, details);
-        record(&tx, &entry, now).await?;
-        let revived = Entity::find_by_id(found.position).one(&tx).await?;
-        commit(tx, Step::WebhookReplay).await?;
-        self.told(true);
-        Ok(revived
-            .map(Delivery::from)
-            .ok_or(ReplayRefusal::NoSuchDelivery))
+        in_time(async {
+            let tx = self.begin().await?;
+            if let Err(refusal) = may_replay(&tx, webhook_id).await? {
+                return Ok(Err(refusal));
+            }
+            let found = Entity::find()
+                .filter(Column::Id.eq(id))
+                .filter(Column::WebhookId.eq(webhook_id))
+                .one(&tx)
+                .await?;
+            let Some(found) = found else {
+                return Ok(Err(ReplayRefusal::NoSuchDelivery));
+            };
+            if found.status == DeliveryStatus::Pending {
+                return Ok(Err(ReplayRefusal::Pending));
+            }
+            let sql = again(Sql::on(&tx), now)
+                .text(" WHERE status <> 'pending' AND position = ")
+                .value(found.position);
+            sql.execute(&tx).await?;
+            let details = json!({ "delivery_id": id });
+            let entry = entry(webhook_id, origin, AuditAction::WebhookReplayed, details);
+            record(&tx, &entry, now).await?;
+            let revived = Entity::find_by_id(found.position).one(&tx).await?;
+            commit(tx, Step::WebhookReplay).await?;
+            self.told(true);
+            Ok(revived
+                .map(Delivery::from)
+                .ok_or(ReplayRefusal::NoSuchDelivery))
+        })
+        .await
     }
 
     /// Has every failed delivery of what happened at `since` or later sent again; answers how many.
@@ -168,42 +172,58 @@ impl Store {
         let mut queued = 0;
         let mut last = 0;
         loop {
-            let tx = self.begin().await?;
-            if let Err(refusal) = may_replay(&tx, webhook_id).await? {
-                return Ok(Err(refusal));
-            }
-            // In the order in which it happened: what is behind another of its subject is not revived before
-            // it. What fails again meanwhile is newer than this replay.
-            let sql = again(Sql::on(&tx), now)
-                .text(
-                    " WHERE position IN (SELECT position FROM webhook_deliveries \
-                     WHERE status = 'failed' AND webhook_id = ",
-                )
-                .value(webhook_id)
-                .text(" AND created_at >= ")
-                .value(since)
-                .text(" AND completed_at <= ")
-                .value(now)
-                .text(" AND position > ")
-                .value(last)
-                .text(" ORDER BY position LIMIT ")
-                .value(AT_ONCE)
-                .text(") RETURNING position");
-            let revived = positions(&tx, sql).await?;
-            last = revived.iter().copied().max().unwrap_or(last);
-            let some = u64::try_from(revived.len()).unwrap_or(u64::MAX);
-            if queued == 0 {
-                let details = json!({ "since": since });
-                let entry = entry(webhook_id, origin, AuditAction::WebhookReplayed, details);
-                record(&tx, &entry, now).await?;
-            }
-            commit(tx, Step::WebhookReplay).await?;
-            self.told(some > 0);
-            queued += some;
-            if some == 0 {
-                return Ok(Ok(queued));
-            }
+            let revived = self.replay_some(webhook_id, (since, last), queued == 0, origin, now);
+            let revived = match in_time(revived).await? {
+                Ok(revived) => revived,
+                Err(refusal) => return Ok(Err(refusal)),
+            };
+            self.told(!revived.is_empty());
+            queued += u64::try_from(revived.len()).unwrap_or(u64::MAX);
+            last = match revived.into_iter().max() {
+                Some(last) => last,
+                None => return Ok(Ok(queued)),
+            };
         }
+    }
+
+    /// One transaction of it, in the order of positions behind `last`; answers which.
+    async fn replay_some(
+        &self,
+        webhook_id: WebhookId,
+        (since, last): (Timestamp, i64),
+        is_first: bool,
+        origin: &Origin,
+        now: Timestamp,
+    ) -> Result<Result<Vec<i64>, ReplayRefusal>, StoreError> {
+        let tx = self.begin().await?;
+        if let Err(refusal) = may_replay(&tx, webhook_id).await? {
+            return Ok(Err(refusal));
+        }
+        // In the order in which it happened: what is behind another of its subject is not revived before
+        // it. What fails again meanwhile lies behind us, or is newer than this replay.
+        let sql = again(Sql::on(&tx), now)
+            .text(
+                " WHERE position IN (SELECT position FROM webhook_deliveries \
+                 WHERE status = 'failed' AND webhook_id = ",
+            )
+            .value(webhook_id)
+            .text(" AND created_at >= ")
+            .value(since)
+            .text(" AND completed_at <= ")
+            .value(now)
+            .text(" AND position > ")
+            .value(last)
+            .text(" ORDER BY position LIMIT ")
+            .value(AT_ONCE)
+            .text(") RETURNING position");
+        let revived = positions(&tx, sql).await?;
+        if is_first {
+            let details = json!({ "since": since });
+            let entry = entry(webhook_id, origin, AuditAction::WebhookReplayed, details);
+            record(&tx, &entry, now).await?;
+        }
+        commit(tx, Step::WebhookReplay).await?;
+        Ok(Ok(revived))
     }
 
     /// Deletes up to a thousand deliveries that ended before `before`; answers how many, so that the

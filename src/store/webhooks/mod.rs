@@ -28,6 +28,7 @@ use serde_json::json;
 use super::audit::{Entry, record};
 use super::entity::webhook;
 use super::open::commit;
+use super::patience::in_time;
 use super::sql::Sql;
 use super::{Store, StoreError};
 use crate::domain::{AuditAction, DisabledReason, Origin, Timestamp, WebhookEvent, WebhookId};
@@ -123,33 +124,36 @@ impl Store {
         origin: &Origin,
         now: Timestamp,
     ) -> Result<Result<Webhook, WebhookRefusal>, StoreError> {
-        let tx = self.begin().await?;
-        take_turns(&tx).await?;
-        if let Some(existing) = at_address(&tx, &new.url).await? {
-            return Ok(Err(WebhookRefusal::Exists(existing)));
-        }
-        if webhook::Entity::find().count(&tx).await? >= MOST_WEBHOOKS {
-            return Ok(Err(WebhookRefusal::TooMany));
-        }
-        let row = webhook::ActiveModel {
-            id: Set(new.id),
-            url: Set(new.url.clone()),
-            events: Set(written(&new.events)),
-            secret: Set(new.sealed_secret.clone()),
-            previous_secret: Set(None),
-            previous_secret_until: Set(None),
-            disabled_at: Set(None),
-            disabled_reason: Set(None),
-            failing_since: Set(None),
-            created_at: Set(now),
-            updated_at: Set(now),
-        };
-        let row = row.insert(&tx).await?;
-        let details = json!({ "events": words(&new.events) });
-        let entry = entry(new.id, origin, AuditAction::WebhookRegistered, details);
-        record(&tx, &entry, now).await?;
-        commit(tx, Step::Webhook).await?;
-        row.try_into().map(Ok)
+        in_time(async {
+            let tx = self.begin().await?;
+            take_turns(&tx).await?;
+            if let Some(existing) = at_address(&tx, &new.url).await? {
+                return Ok(Err(WebhookRefusal::Exists(existing)));
+            }
+            if webhook::Entity::find().count(&tx).await? >= MOST_WEBHOOKS {
+                return Ok(Err(WebhookRefusal::TooMany));
+            }
+            let row = webhook::ActiveModel {
+                id: Set(new.id),
+                url: Set(new.url.clone()),
+                events: Set(written(&new.events)),
+                secret: Set(new.sealed_secret.clone()),
+                previous_secret: Set(None),
+                previous_secret_until: Set(None),
+                disabled_at: Set(None),
+                disabled_reason: Set(None),
+                failing_since: Set(None),
+                created_at: Set(now),
+                updated_at: Set(now),
+            };
+            let row = row.insert(&tx).await?;
+            let details = json!({ "events": words(&new.events) });
+            let entry = entry(new.id, origin, AuditAction::WebhookRegistered, details);
+            record(&tx, &entry, now).await?;
+            commit(tx, Step::Webhook).await?;
+            row.try_into().map(Ok)
+        })
+        .await
     }
 
     /// All of them, oldest first.
@@ -199,25 +203,27 @@ impl Store {
         now: Timestamp,
     ) -> Result<bool, StoreError> {
         // Nothing more is added from here on. Interrupted, it stays switched off and can be repeated.
-        Sql::on(&self.write)
+        let switch_off = Sql::on(&self.write)
             .text("UPDATE webhooks SET disabled_at = ")
             .value(now)
             .text(", disabled_reason = ")
             .value(DisabledReason::Requested)
             .text(" WHERE disabled_at IS NULL AND id = ")
-            .value(id)
-            .execute(&self.write)
-            .await?;
-        while self.forget_some_deliveries_of(id).await? > 0 {}
-        let tx = self.begin().await?;
-        let deleted = webhook::Entity::delete_by_id(id).exec(&tx).await?;
-        if deleted.rows_affected == 0 {
-            return Ok(false);
-        }
-        let entry = entry(id, origin, AuditAction::WebhookDeleted, json!({}));
-        record(&tx, &entry, now).await?;
-        commit(tx, Step::Webhook).await?;
-        Ok(true)
+            .value(id);
+        in_time(switch_off.execute(&self.write)).await?;
+        while in_time(self.forget_some_deliveries_of(id)).await? > 0 {}
+        in_time(async {
+            let tx = self.begin().await?;
+            let deleted = webhook::Entity::delete_by_id(id).exec(&tx).await?;
+            if deleted.rows_affected == 0 {
+                return Ok(false);
+            }
+            let entry = entry(id, origin, AuditAction::WebhookDeleted, json!({}));
+            record(&tx, &entry, now).await?;
+            commit(tx, Step::Webhook).await?;
+            Ok(true)
+        })
+        .await
     }
 
     async fn forget_some_deliveries_of(&self, id: WebhookId) -> Result<u64, StoreError> {

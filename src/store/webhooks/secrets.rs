@@ -10,6 +10,7 @@ use crate::failpoint::Step;
 use crate::store::audit::record;
 use crate::store::entity::webhook;
 use crate::store::open::commit;
+use crate::store::patience::in_time;
 use crate::store::sql::Sql;
 use crate::store::{Store, StoreError};
 
@@ -35,30 +36,33 @@ impl Store {
         origin: &Origin,
         now: Timestamp,
     ) -> Result<bool, StoreError> {
-        let tx = self.begin().await?;
-        let id = current.webhook_id;
-        let changed = Sql::on(&tx)
-            .text("UPDATE webhooks SET secret = ")
-            .value(new)
-            .text(", previous_secret = ")
-            .value(previous.map(str::to_owned))
-            .text(", previous_secret_until = ")
-            .value(until)
-            .text(", updated_at = ")
-            .value(now)
-            .text(" WHERE id = ")
-            .value(id)
-            .text(" AND secret = ")
-            .value(current.current.as_str())
-            .execute(&tx)
-            .await?;
-        if changed == 0 {
-            return Ok(false);
-        }
-        let entry = entry(id, origin, AuditAction::WebhookSecretRotated, json!({}));
-        record(&tx, &entry, now).await?;
-        commit(tx, Step::Webhook).await?;
-        Ok(true)
+        in_time(async {
+            let tx = self.begin().await?;
+            let id = current.webhook_id;
+            let changed = Sql::on(&tx)
+                .text("UPDATE webhooks SET secret = ")
+                .value(new)
+                .text(", previous_secret = ")
+                .value(previous.map(str::to_owned))
+                .text(", previous_secret_until = ")
+                .value(until)
+                .text(", updated_at = ")
+                .value(now)
+                .text(" WHERE id = ")
+                .value(id)
+                .text(" AND secret = ")
+                .value(current.current.as_str())
+                .execute(&tx)
+                .await?;
+            if changed == 0 {
+                return Ok(false);
+            }
+            let entry = entry(id, origin, AuditAction::WebhookSecretRotated, json!({}));
+            record(&tx, &entry, now).await?;
+            commit(tx, Step::Webhook).await?;
+            Ok(true)
+        })
+        .await
     }
 
     /// The secrets of all webhooks, or of one.

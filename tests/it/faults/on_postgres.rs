@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use calendar_integration::domain::ProviderKind;
 use calendar_integration::simulator::{FaultEffect, FaultRule};
+use serde_json::json;
 
 use super::platform::{Platform, becomes_ready, becomes_unready, is_ready};
 use crate::support::{
@@ -64,6 +65,40 @@ async fn a_database_that_hangs_keeps_nobody_waiting_for_ever() {
     becomes_ready(&api).await;
     platform.report_refused(&api).await;
     platform.agrees_with(&daemon).await;
+}
+
+/// Each has asked for something that the server never answers, not even with the end of its patience.
+#[tokio::test]
+async fn whoever_changes_something_is_told_in_time_that_the_database_is_gone_in_the_middle_of_it() {
+    let (proxy, daemon) = behind_a_proxy().await;
+    let mut platform = Platform::with_calendars(&daemon).await;
+    let api = daemon.service();
+    platform.report_new(&daemon).await;
+    platform.agrees_with(&daemon).await;
+    let [synced, set] =
+        [0, 1].map(|number| format!("connections/{}", platform.connections[number]));
+    let unknown = format!("appointments/{}", uuid::Uuid::new_v4());
+    let sync = format!("{synced}/sync");
+    let details = json!({"include_client_details": true});
+    let lock = "LOCK TABLE appointments IN ACCESS EXCLUSIVE MODE";
+    let held = daemon.database.hold(lock).await;
+    let gone = async {
+        eventually("all three wait", async || {
+            (daemon.database.waits_for_locks().await >= 3).then_some(())
+        })
+        .await;
+        proxy.stall();
+    };
+    let (erased, started, changed, ()) = tokio::join!(
+        api.delete(&unknown),
+        api.post(&sync, None),
+        api.put(&set, &details),
+        gone
+    );
+    for reply in [erased, started, changed] {
+        assert_eq!(reply.problem(503), "database_unavailable");
+    }
+    held.let_go().await;
 }
 
 #[tokio::test]
