@@ -5,7 +5,7 @@
 
 use std::sync::Arc;
 
-use poem::Request;
+use poem::{Endpoint, Request};
 use poem_openapi::SecurityScheme;
 use poem_openapi::auth::{Bearer as BearerToken, BearerAuthorization};
 
@@ -39,6 +39,29 @@ pub(super) async fn caller_of(request: &mut Request) -> poem::Result<Caller> {
     let caller = believed.token.caller.clone();
     request.set_data(believed);
     Ok(caller)
+}
+
+/// `transform` of operations that are the platform's and take large bodies: nobody else's is read.
+pub(super) fn for_the_platform<E: Endpoint>(operation: E) -> ForThePlatform<E> {
+    ForThePlatform(operation)
+}
+
+pub(super) struct ForThePlatform<E>(E);
+
+impl<E: Endpoint> Endpoint for ForThePlatform<E> {
+    type Output = E::Output;
+
+    async fn call(&self, mut request: Request) -> poem::Result<E::Output> {
+        of_the_platform(&caller_of(&mut request).await?)?;
+        self.0.call(request).await
+    }
+}
+
+fn of_the_platform(caller: &Caller) -> Result<(), Problem> {
+    match caller {
+        Caller::Service(_) | Caller::Admin(_) => Ok(()),
+        Caller::Coach(_) => Err(Problem::new(Code::Forbidden)),
+    }
 }
 
 async fn authenticate(request: &Request, bearer: BearerToken) -> poem::Result<Believed> {
@@ -155,10 +178,7 @@ impl Bearer {
     }
 
     pub(super) fn is_platform(&self) -> Result<(), Problem> {
-        match self.caller() {
-            Caller::Service(_) | Caller::Admin(_) => Ok(()),
-            Caller::Coach(_) => Err(Problem::new(Code::Forbidden)),
-        }
+        of_the_platform(self.caller())
     }
 
     pub(super) fn is_operator(&self) -> Result<(), Problem> {

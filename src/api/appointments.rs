@@ -2,16 +2,17 @@
 
 use std::sync::Arc;
 
+use poem::Endpoint;
 use poem::web::Data;
 use poem_openapi::param::{Path, Query};
 use poem_openapi::payload::Json;
 use poem_openapi::{ApiResponse, Object, OpenApi};
 
-use super::access::Bearer;
+use super::access::{Bearer, for_the_platform};
 use super::body::JsonBody;
 use super::document::Tag;
 use super::entity_tag::{Condition, Tagged};
-use super::idempotency::{IdempotencyKey, once};
+use super::idempotency::{IdempotencyKey, once_with};
 use super::problem::{Code, FieldProblem, Problem, Refused, refusals};
 use super::view::{
     AppointmentBody, AppointmentPageView, AppointmentView, BatchBody, ExplainedAppointmentView,
@@ -91,6 +92,7 @@ impl AppointmentsApi {
     #[oai(
         path = "/appointments/:id",
         method = "put",
+        transform = "for_the_platform",
         operation_id = "put_appointment"
     )]
     async fn put_appointment(
@@ -124,7 +126,7 @@ impl AppointmentsApi {
     #[oai(
         path = "/appointments/batch",
         method = "post",
-        transform = "once",
+        transform = "batch_once",
         operation_id = "put_appointments",
         request_header(
             name = "Idempotency-Key",
@@ -267,6 +269,10 @@ impl AppointmentsApi {
             queued: intake.queued,
         })))
     }
+}
+
+fn batch_once<E: Endpoint>(operation: E) -> impl Endpoint {
+    for_the_platform(once_with::<BatchBody, _>(operation))
 }
 
 async fn take_in(

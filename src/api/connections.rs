@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use poem::Endpoint;
 use poem::web::Data;
 use poem_openapi::param::Path;
 use poem_openapi::payload::Json;
@@ -11,7 +12,7 @@ use super::access::Bearer;
 use super::body::{JsonBody, Sent};
 use super::document::Tag;
 use super::entity_tag::{Condition, EntityTag, Tagged};
-use super::idempotency::{IdempotencyKey, once};
+use super::idempotency::{IdempotencyKey, once, once_with};
 use super::ports::Unreachable;
 use super::problem::{Code, FieldProblem, Problem, Refused, refusals};
 use super::view::{
@@ -36,7 +37,9 @@ struct SyncRequest {
     appointment_id: Option<AppointmentId>,
 }
 
-impl Sent for SyncRequest {}
+impl Sent for SyncRequest {
+    const MAX_BYTES: usize = 4 * 1024;
+}
 
 #[derive(ApiResponse)]
 enum ChangeAnswer {
@@ -222,7 +225,7 @@ impl ConnectionsApi {
     #[oai(
         path = "/connections/:id/sync",
         method = "post",
-        transform = "once",
+        transform = "sync_once",
         operation_id = "sync_now",
         request_header(
             name = "Idempotency-Key",
@@ -332,6 +335,10 @@ impl ConnectionsApi {
             .collect();
         Ok(Json(CalendarList { calendars }))
     }
+}
+
+fn sync_once<E: Endpoint>(operation: E) -> impl Endpoint {
+    once_with::<Option<SyncRequest>, _>(operation)
 }
 
 /// The connection, if it is the caller's to see: another's looks like none.

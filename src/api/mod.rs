@@ -36,6 +36,7 @@ use std::sync::Arc;
 
 use poem::{Endpoint, IntoEndpoint, Response, Route, get};
 
+pub use body::BodyRoom;
 pub use document::document;
 pub use edge::RequestLimits;
 pub use time::UtcTime;
@@ -59,6 +60,7 @@ pub struct ApiState {
     pub store: Store,
     pub verifier: Arc<Verifier>,
     pub limits: RequestLimits,
+    pub bodies: BodyRoom,
     pub flow: Arc<ConnectFlow>,
     pub webhooks: Registrations,
     pub waker: Arc<dyn Waker>,

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use poem::Endpoint;
 use poem::web::Data;
 use poem_openapi::param::{Path, Query};
 use poem_openapi::payload::Json;
@@ -12,7 +13,7 @@ use url::Url;
 use super::access::Bearer;
 use super::body::JsonBody;
 use super::document::Tag;
-use super::idempotency::{IdempotencyKey, once};
+use super::idempotency::{IdempotencyKey, once, once_with};
 use super::problem::{Code, Problem, Refused, refusals};
 use super::view::{
     DeliveryPageView, DeliveryView, RegisteredView, RegistrationBody, RotatedView,
@@ -99,7 +100,7 @@ impl WebhooksApi {
     #[oai(
         path = "/webhooks",
         method = "post",
-        transform = "once",
+        transform = "register_once",
         operation_id = "register_webhook",
         request_header(
             name = "Idempotency-Key",
@@ -356,6 +357,10 @@ impl WebhooksApi {
         let queued = replayed.map_err(not_replayed)?;
         Ok(ReplayAllAnswer::Queued(Json(Replayed { queued })))
     }
+}
+
+fn register_once<E: Endpoint>(operation: E) -> impl Endpoint {
+    once_with::<RegistrationBody, _>(operation)
 }
 
 async fn found(state: &ApiState, id: WebhookId) -> Result<WebhookView, Problem> {

@@ -25,7 +25,7 @@ use url::Url;
 
 use self::background::Background;
 use self::ports::Ports;
-use crate::api::{self, ApiState, RequestLimits, StatusStreams};
+use crate::api::{self, ApiState, BodyRoom, RequestLimits, StatusStreams};
 use crate::config::Config;
 use crate::connections::{ConnectionsHandle, WorkerContext};
 use crate::dashboard;
@@ -351,6 +351,7 @@ fn api_state(config: Config, ports: &Ports, http: reqwest::Client, guard: Guard)
         store: context.store.clone(),
         verifier: Arc::new(verifier),
         limits: RequestLimits::new(config.requests, context.clock.clone()),
+        bodies: BodyRoom::default(),
         flow: Arc::new(flow),
         webhooks,
         waker: Arc::new(ports.clone()),

@@ -26,9 +26,10 @@ use uuid::Uuid;
 pub(super) use key::IdempotencyKey;
 
 use super::access::caller_of;
+use super::body::{self, Sent};
 use super::edge::RequestId;
 use super::problem::{Code, Problem, problem_of};
-use super::{ApiState, BASE_PATH, body};
+use super::{ApiState, BASE_PATH};
 use crate::domain::Entropy;
 use crate::security::api_token::Caller;
 use crate::store::{About, KeptAnswer, KeyedRequest};
@@ -51,24 +52,42 @@ const COME_BACK_IN: Duration = Duration::from_secs(3_600);
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Repeated;
 
-/// `transform` of every POST operation that does something; a preview does nothing.
+/// `transform` of every POST operation that does something and takes no body; a preview does nothing.
 pub(super) fn once<E: Endpoint>(operation: E) -> Once<E> {
-    Once(operation)
+    let most_bytes = body::NO_BODY_BYTES;
+    Once {
+        operation,
+        most_bytes,
+    }
 }
 
-pub(super) struct Once<E>(E);
+/// As [`once`], of an operation with a body.
+pub(super) fn once_with<T: Sent, E: Endpoint>(operation: E) -> Once<E> {
+    let most_bytes = T::MAX_BYTES;
+    Once {
+        operation,
+        most_bytes,
+    }
+}
+
+pub(super) struct Once<E> {
+    operation: E,
+    /// Of a body: as many as the operation itself would read.
+    most_bytes: usize,
+}
 
 impl<E: Endpoint> Endpoint for Once<E> {
     type Output = Response;
 
     async fn call(&self, request: Request) -> poem::Result<Response> {
         let Some(key) = key::of(&request)? else {
-            return self.0.call(request).await.map(IntoResponse::into_response);
+            let answer = self.operation.call(request).await;
+            return answer.map(IntoResponse::into_response);
         };
         let state = request.data::<Arc<ApiState>>().cloned();
         let state = state.ok_or_else(|| Problem::new(Code::Internal))?;
         let began = state.clock.monotonic();
-        let asked = asked(&state, request, &key).await?;
+        let asked = asked(&state, request, &key, self.most_bytes).await?;
         match turn(&state, &asked, began).await? {
             Turn::Answered(answer) => Ok(answer::given_again(answer)),
             Turn::Ours => self.carry_out(&state, asked).await,
@@ -83,9 +102,15 @@ struct Asked {
     keyed: KeyedRequest,
 }
 
-async fn asked(state: &ApiState, mut request: Request, key: &str) -> poem::Result<Asked> {
+async fn asked(
+    state: &ApiState,
+    mut request: Request,
+    key: &str,
+    most_bytes: usize,
+) -> poem::Result<Asked> {
     let caller = caller_of(&mut request).await?;
-    let body = body::read_any(request.take_body()).await?;
+    let body = request.take_body();
+    let (body, held) = body::read(&request, body, most_bytes).await?;
     let keyed = KeyedRequest {
         key_hash: key::hash_of_key(&caller, key),
         about: about(&caller, request.uri().path()),
@@ -93,6 +118,10 @@ async fn asked(state: &ApiState, mut request: Request, key: &str) -> poem::Resul
         holder: random_id(&*state.entropy),
     };
     request.set_body(body);
+    if let Some(held) = held {
+        // For as long as there is the request; and whoever reads the body again takes no more.
+        request.set_data(held);
+    }
     Ok(Asked {
         request,
         caller,
@@ -185,7 +214,7 @@ impl<E: Endpoint> Once<E> {
         let Asked { request, keyed, .. } = asked;
         let id = request.data::<RequestId>().cloned();
         let result = tokio::select! {
-            result = self.0.call(request) => result,
+            result = self.operation.call(request) => result,
             never = hold_on(state, &keyed) => match never {},
         };
         let problem = match result {

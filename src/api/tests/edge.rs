@@ -103,7 +103,7 @@ async fn bodies_are_bounded_and_must_be_json() {
     for (content_type, body, status, code) in [
         (
             "application/json",
-            "x".repeat(2 * 1024 * 1024 + 1),
+            "x".repeat(256 * 1024 + 1),
             413,
             "payload_too_large",
         ),
@@ -120,6 +120,108 @@ async fn bodies_are_bounded_and_must_be_json() {
             .await;
         let status = StatusCode::from_u16(status).expect("a status");
         assert_eq!(read(response, status).await["code"], code);
+    }
+}
+
+/// Of each kind of body: what is too large for its operation is not read, whatever another may take.
+#[tokio::test]
+async fn an_operation_reads_no_more_than_its_own_body_can_need() {
+    let bench = Bench::start().await;
+    let id = bench.connected(coach(1), "a@example.com").await;
+    let connection = format!("/connections/{id}");
+    for (method, path, most) in [
+        (Method::PUT, connection.clone(), 64 * 1024),
+        (Method::POST, format!("{connection}/preview"), 64 * 1024),
+        (Method::POST, format!("{connection}/sync"), 4 * 1024),
+        (Method::POST, "/webhooks".to_owned(), 32 * 1024),
+        (Method::POST, "/appointments/batch".to_owned(), 8 << 20),
+    ] {
+        for (bytes, status, code) in [
+            (most, 400, "invalid_body"),
+            (most + 1, 413, "payload_too_large"),
+        ] {
+            for key in [None, Some("k")] {
+                let ask = bench.as_operator(method.clone(), &path);
+                let ask = match key {
+                    Some(key) => ask.header("Idempotency-Key", key),
+                    None => ask,
+                };
+                let request = ask.0.content_type("application/json");
+                let response = request.body(" ".repeat(bytes)).send().await;
+                let status = StatusCode::from_u16(status).expect("a status");
+                assert_eq!(read(response, status).await["code"], code, "{path}");
+            }
+        }
+    }
+    // Where there is no body, one is read only to tell two requests under one key apart.
+    for path in [format!("{connection}/test"), "/queue/retry-failed".into()] {
+        let ask = bench.as_operator(Method::POST, &path);
+        let request = ask.header("Idempotency-Key", "k").0;
+        let response = request.body(" ".repeat(4 * 1024 + 1)).send().await;
+        let refused = read(response, StatusCode::PAYLOAD_TOO_LARGE).await;
+        assert_eq!(refused["code"], "payload_too_large", "{path}");
+    }
+}
+
+/// The longest that each field may have, each character written in as many bytes as JSON allows.
+#[tokio::test]
+async fn whatever_the_fields_may_hold_fits_into_the_body() {
+    let bench = Bench::start().await;
+    let id = bench.connected(coach(1), "a@example.com").await;
+    let long = |count: usize| "\\ud83d\\ude00".repeat(count);
+    let mut body = super::appointment(coach(1));
+    for (pointer, count) in [
+        ("/client/name", 200),
+        ("/notes", 8_000),
+        ("/location", 1_000),
+    ] {
+        let name = pointer.trim_start_matches('/');
+        let place = match body.pointer_mut(pointer) {
+            Some(place) => place,
+            None => &mut body[name],
+        };
+        *place = json!(format!("<{count}>"));
+    }
+    let mut text = body.to_string();
+    for count in [200, 8_000, 1_000] {
+        text = text.replace(&format!("<{count}>"), &long(count));
+    }
+    let path = format!("/appointments/{}", uuid::Uuid::from_u128(1));
+    let ask = bench.as_platform(Method::PUT, &path).0;
+    let reported = ask.content_type("application/json").body(text).send().await;
+    reported.assert_status(StatusCode::CREATED);
+
+    let (template, calendar) = (long(2_000), long(1_024));
+    let text = format!(
+        "{{\"event_title_template\": \"{template}\", \"event_description_template\": \
+         \"{template}\", \"calendar_id\": \"{calendar}\"}}"
+    );
+    let ask = bench.as_coach(coach(1), Method::PUT, &format!("/connections/{id}"));
+    let request = ask.0.content_type("application/json").body(text);
+    let status = request.send().await.0.status();
+    assert_ne!(status, StatusCode::PAYLOAD_TOO_LARGE);
+    assert!(!status.is_server_error(), "{status}");
+}
+
+#[tokio::test]
+async fn where_there_is_no_room_a_body_is_asked_to_come_back() {
+    let bench = Bench::start().await;
+    let report = |key: &str| {
+        let mut item = super::appointment(coach(1));
+        item["id"] = json!(uuid::Uuid::from_u128(1));
+        let ask = bench.as_platform(Method::POST, "/appointments/batch");
+        let ask = ask.header("Idempotency-Key", key);
+        ask.json(&json!({"appointments": [item]})).send()
+    };
+    // What was read gave its room back: filling it up takes all of it, again and again.
+    for key in ["a", "b"] {
+        let filled = bench.bodies.fill_up();
+        let response = report(key).await;
+        response.assert_header("retry-after", "1");
+        let refused = read(response, StatusCode::TOO_MANY_REQUESTS).await;
+        assert_eq!(refused["code"], "too_many_requests");
+        drop(filled);
+        report(key).await.assert_status_is_ok();
     }
 }
 

@@ -357,7 +357,7 @@ async fn what_was_refused_before_anything_was_done_is_kept_nowhere() {
         ("/nowhere", 404, None),
         ("/queue", 405, None),
         ("/connections/x/sync", 400, None),
-        ("/appointments/batch", 400, Some(json!({}))),
+        (sync.as_str(), 400, Some(json!({"surprise": 1}))),
         ("/appointments/batch", 403, Some(batch(1))),
         (sync.as_str(), 409, None),
     ] {

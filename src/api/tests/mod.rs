@@ -25,7 +25,7 @@ use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
 use self::fakes::{Fakes, HealthFake};
-use super::{ApiState, BASE_PATH, RequestLimits, StatusStreams, service};
+use super::{ApiState, BASE_PATH, BodyRoom, RequestLimits, StatusStreams, service};
 use crate::changes::Changes;
 use crate::config::{HttpConfig, RequestConfig, Section, Sources};
 use crate::domain::{Clock, CoachId, ManualClock, ProviderKind, SeededEntropy};
@@ -50,6 +50,7 @@ struct Bench {
     fakes: Arc<Fakes>,
     clock: Arc<ManualClock>,
     store: Store,
+    bodies: BodyRoom,
     simulator: Simulator,
     http: reqwest::Client,
     _dir: TempDir,
@@ -106,6 +107,7 @@ impl Bench {
             clock: clock.clone(),
             entropy: entropy.clone(),
         };
+        let bodies = BodyRoom::default();
         let state = ApiState {
             store: store.clone(),
             verifier: Arc::new(Verifier::new(
@@ -115,6 +117,7 @@ impl Bench {
                 clock.clone(),
             )),
             limits: RequestLimits::new(requests, clock.clone()),
+            bodies: bodies.clone(),
             flow: Arc::new(flow),
             webhooks,
             waker: fakes.clone(),
@@ -133,6 +136,7 @@ impl Bench {
             fakes,
             clock,
             store,
+            bodies,
             simulator,
             http,
             _dir: dir,

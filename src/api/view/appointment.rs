@@ -4,7 +4,7 @@ use chrono_tz::Tz;
 use poem_openapi::{Enum, Object};
 
 use crate::api::UtcTime;
-use crate::api::body::{MOST_BYTES, Sent};
+use crate::api::body::Sent;
 use crate::api::problem::FieldProblem;
 use crate::domain::{
     Appointment, AppointmentId, AppointmentStatus, Client, CoachId, ConnectionId, JobStatus,
@@ -91,7 +91,9 @@ pub(in crate::api) struct AppointmentBody {
     revision: Option<i64>,
 }
 
-impl Sent for AppointmentBody {}
+impl Sent for AppointmentBody {
+    const MAX_BYTES: usize = 256 * 1024;
+}
 
 impl AppointmentBody {
     pub(in crate::api) fn into_appointment(
@@ -195,7 +197,7 @@ pub(in crate::api) struct BatchBody {
 }
 
 impl Sent for BatchBody {
-    const MAX_BYTES: usize = MOST_BYTES;
+    const MAX_BYTES: usize = 8 * 1024 * 1024;
 }
 
 /// The appointment as it was last reported.

@@ -4,7 +4,7 @@ use poem_openapi::{Enum, Object};
 
 use super::JobView;
 use crate::api::UtcTime;
-use crate::api::body::Sent;
+use crate::api::body::{MOST_OF_A_COACH, Sent};
 use crate::api::entity_tag::EntityTag;
 use crate::api::ports::TestReport;
 use crate::domain::{
@@ -162,7 +162,9 @@ pub(in crate::api) struct SettingsBody {
     calendar_id: Option<String>,
 }
 
-impl Sent for SettingsBody {}
+impl Sent for SettingsBody {
+    const MAX_BYTES: usize = MOST_OF_A_COACH;
+}
 
 impl SettingsBody {
     /// The change of settings, and the calendar asked for.

@@ -104,7 +104,9 @@ pub(in crate::api) struct RegistrationBody {
     pub(in crate::api) events: Option<Vec<WebhookEvent>>,
 }
 
-impl Sent for RegistrationBody {}
+impl Sent for RegistrationBody {
+    const MAX_BYTES: usize = 32 * 1024;
+}
 
 /// What is to be different; what is absent or null stays as it is.
 #[derive(Debug, Object)]
@@ -119,7 +121,9 @@ pub(in crate::api) struct WebhookChangesBody {
     pub(in crate::api) is_enabled: Option<bool>,
 }
 
-impl Sent for WebhookChangesBody {}
+impl Sent for WebhookChangesBody {
+    const MAX_BYTES: usize = RegistrationBody::MAX_BYTES;
+}
 
 /// A webhook that was registered.
 #[derive(Debug, Object)]

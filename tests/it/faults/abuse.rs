@@ -155,7 +155,7 @@ async fn bodies_and_heads_without_measure_are_refused_in_bounded_memory() {
     join_all(huge).await;
 
     for nested in ["[", "{\"a\":"] {
-        let body = nested.repeat(1_000_000 / nested.len());
+        let body = nested.repeat(200_000 / nested.len());
         let close = format!("connection: close\r\ncontent-length: {}\r\n", body.len());
         let head = report(&daemon, &process, &close);
         let answer = send(&process, &head, body.as_bytes(), 1).await;
@@ -176,6 +176,51 @@ async fn bodies_and_heads_without_measure_are_refused_in_bounded_memory() {
     let many = join_all((0..400).map(async |_| api.get(&path).await.status)).await;
     assert!(many.iter().all(|status| [200, 503].contains(status)));
     assert!(many.contains(&200));
+
+    let grown = process.memory().saturating_sub(before);
+    assert!(grown < MOST_GROWTH, "{} MB more", grown / MEGABYTE);
+    let session = platform.session(&daemon);
+    platform.report(&api, &session).await;
+    platform.agrees_with(&daemon).await;
+    process.stop().await;
+}
+
+/// Those of one coach, held in memory for as long as the coach likes to keep us waiting for the rest.
+#[tokio::test]
+async fn a_coach_has_no_body_read_that_is_larger_than_any_of_the_coachs() {
+    let mut daemon = TestDaemon::start().await;
+    let mut platform = Platform::with_calendars(&daemon).await;
+    let token = daemon.coach(platform.coach).token().to_owned();
+    daemon.stop().await;
+    let process = RealDaemon::start(&daemon, &[], "").await;
+    let api = process.service(&daemon);
+    let session = platform.session(&daemon);
+    platform.report(&api, &session).await;
+    let connection = platform.connections[0];
+    let before = process.memory();
+
+    let megabyte = vec![b' '; 1024 * 1024];
+    let paths = [
+        format!("connections/{connection}/test"),
+        format!("connections/{connection}/sync"),
+        format!("connections/{connection}/preview"),
+        "appointments/batch".to_owned(),
+    ];
+    let stalled = (0..32).map(async |number| {
+        let path = &paths[number % paths.len()];
+        let head = format!(
+            "POST /api/calendar-integration/{path} HTTP/1.1\r\nhost: a\r\n\
+             authorization: Bearer {token}\r\ncontent-type: application/json\r\n\
+             idempotency-key: {number}\r\ncontent-length: {}\r\n\r\n",
+            8 * MEGABYTE
+        );
+        // All but the last megabyte, which never comes.
+        let answer = send(&process, &head, &megabyte, 7).await;
+        let is_refused = ["413", "403"].map(|status| format!("HTTP/1.1 {status}"));
+        let is_refused = is_refused.iter().any(|start| answer.starts_with(start));
+        assert!(is_refused || answer.is_empty(), "{answer}");
+    });
+    join_all(stalled).await;
 
     let grown = process.memory().saturating_sub(before);
     assert!(grown < MOST_GROWTH, "{} MB more", grown / MEGABYTE);
