@@ -37,6 +37,10 @@
 //! | A calendar is refused, as one of its coach's appointments is forgotten that moment | `it::sign_in::an_appointment_that_is_being_erased_is_nothing_to_a_new_calendar_on_postgres`, `it::sign_in::an_appointment_forgotten_while_its_calendar_comes_back_is_left_out_on_postgres` |
 //! | Of a batch with a bad appointment the good ones are taken | `it::intake::a_batch_with_one_bad_appointment_is_refused_whole_and_says_where` |
 //! | An older revision overwrites a newer one | `api::tests::appointments::a_report_creates_then_changes_then_is_stale`, `it::intake::an_older_revision_changes_nothing` |
+//! | A client's address may have a name around it, of any length and with any character | `domain::email::tests::an_address_is_nothing_but_an_address`, `it::intake::a_client_has_an_address_alone_and_nothing_around_it` |
+//! | A text is stored by one database and a failure of the other (U+0000) | `it::intake::a_nul_is_refused_wherever_a_text_is_taken` |
+//! | The simulators invite what is no address alone | `simulator::tests::google::bad_inserts_are_refused`, `simulator::tests::microsoft::bad_events_are_refused` |
+//! | An instant whose year in UTC has five digits is before all others | `api::time::tests::any_offset_is_read_and_utc_is_written`, `it::intake::appointments_are_listed_page_by_page` |
 //! | A report that changes nothing is work | `it::intake::what_did_not_change_calls_no_provider` |
 //! | A disconnected calendar's tokens are kept | `it::disconnect::a_disconnected_calendar_keeps_its_events_and_we_keep_no_token` |
 //! | **When it is tried again** | |
@@ -53,6 +57,7 @@
 //! | Two outages are one of twice the length to what was reported between | `plan::breaker::tests::two_outages_with_little_between_them_are_not_added_up`, `plan::retry::tests::an_outage_takes_no_last_attempt_and_delays_nothing_beyond_its_end` |
 //! | An outage takes a job's last attempt | `plan::retry::tests::an_outage_takes_no_last_attempt_and_delays_nothing_beyond_its_end` |
 //! | Work that always fails is tried for ever | `it::retries::after_the_last_attempt_a_job_has_failed_and_can_be_replayed` |
+//! | A replay takes up again what has failed anew since it began | `it::retries::a_replay_takes_each_failed_job_once_whatever_fails_again_meanwhile_on_sqlite` |
 //! | What is refused for good is tried again | `it::retries::what_a_provider_refuses_for_good_is_not_tried_again` |
 //! | One connection in trouble pauses all others | `connections::gate::tests::one_connection_never_shuts_the_gate_and_neither_do_failures_days_apart` |
 //! | One organisation that shuts us out pauses all others | `connections::gate::tests::an_organisation_that_does_not_let_us_in_stops_its_own_connection_alone`, `it::isolation::an_organisation_that_shuts_us_out_stops_its_own_coaches_alone` |
@@ -69,6 +74,7 @@
 //! | A grant whose refusal a person's call meets is tried on | `it::refresh_and_reauth::a_revoked_grant_that_a_person_meets_parks_the_connection_at_once` |
 //! | A refused grant drops what is queued | `it::refresh_and_reauth::a_revoked_grant_parks_the_connection_and_signing_in_again_catches_up` |
 //! | **Nodes** | |
+//! | Whoever changes something waits for ever for a database that is gone | `it::faults::on_postgres::whoever_changes_something_is_told_in_time_that_the_database_is_gone_in_the_middle_of_it` |
 //! | A lease is not renewed while its work goes on | `connections::tests::ownership::a_lease_is_nobody_elses_while_it_is_renewed_and_anybodys_afterwards` |
 //! | A lease is taken from a node that holds it | `connections::tests::ownership::a_lease_is_nobody_elses_while_it_is_renewed_and_anybodys_afterwards`, `it::two_nodes::handover::health_names_the_owner_of_what_is_elsewhere` |
 //! | Who takes a lease over overlooks the limit that its last owner has just stored | `it::two_nodes::takeover::what_the_last_owner_stored_while_the_lease_was_waited_for_is_kept_on_postgres` |
@@ -184,6 +190,10 @@
 //! | Time alone changes a tag | `it::conditional::time_alone_changes_no_tag_while_work_is_waiting` |
 //! | **Limits** | |
 //! | 429 does not say when to come back | `it::request_limits::a_caller_who_asks_too_much_waits_and_no_other_does`, `it::request_limits::an_address_is_counted_before_anybody_is_believed` |
+//! | A body may be as large as the largest of all operations, if it comes with a key | `api::tests::edge::an_operation_reads_no_more_than_its_own_body_can_need`, `it::faults::abuse::a_coach_has_no_body_read_that_is_larger_than_any_of_the_coachs` |
+//! | A coach's body is read before it is refused | `it::faults::abuse::a_coach_has_no_body_read_that_is_larger_than_any_of_the_coachs` |
+//! | All bodies together may be as large as there is memory | `api::tests::edge::where_there_is_no_room_a_body_is_asked_to_come_back` |
+//! | A body keeps its room when its request has ended | `api::tests::edge::where_there_is_no_room_a_body_is_asked_to_come_back` |
 //! | One caller uses up the requests of all | `api::edge::limits::tests::each_caller_has_a_window_of_its_own_that_refills`, `it::request_limits::a_caller_who_asks_too_much_waits_and_no_other_does` |
 //! | An address may ask without end | `it::request_limits::a_proxy_speaks_for_its_clients_only_if_it_is_trusted`, `it::request_limits::an_address_is_counted_before_anybody_is_believed` |
 //! | Anybody says for whom they speak | `api::edge::limits::address::tests::only_a_trusted_proxy_says_who_speaks_through_it`, `it::request_limits::a_proxy_speaks_for_its_clients_only_if_it_is_trusted` |
