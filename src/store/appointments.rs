@@ -1,6 +1,6 @@
 //! Appointments as reported, and how each stands in each calendar.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::HashMap;
 
 use sea_orm::sea_query::LockType;
 use sea_orm::{
@@ -12,26 +12,13 @@ use super::audit::{Entry, record};
 use super::enqueue::{Order, Pairs, queue};
 use super::entity::{appointment, connection, job, mapping};
 use super::open::commit;
-use super::patience::in_time;
 use super::sql::lock_coaches;
-use super::{Job, Store, StoreError, erased};
+use super::{Intake, Job, Store, StoreError, erased};
 use crate::domain::{
-    Appointment, AppointmentId, AuditAction, Cause, CoachId, Connection, ConnectionId,
-    ConnectionStatus, JobStatus, Mapping, Origin, Timestamp,
+    Appointment, AppointmentId, AuditAction, CoachId, Connection, ConnectionId, ConnectionStatus,
+    JobStatus, Mapping, Origin, Timestamp,
 };
 use crate::failpoint::Step;
-use crate::plan::{Outcome, receive};
-
-/// What a report changed. Durable when answered.
-#[derive(Clone, Debug, Default)]
-pub struct Intake {
-    /// In the order of the report.
-    pub results: Vec<(AppointmentId, Outcome)>,
-    /// Rows that are pending because of it.
-    pub queued: u64,
-    /// Connections to wake.
-    pub connections: Vec<ConnectionId>,
-}
 
 /// How an appointment stands in one calendar: what planning needs to explain it.
 #[derive(Clone, Debug)]
@@ -60,58 +47,6 @@ pub struct AppointmentPage {
 }
 
 impl Store {
-    /// Takes in what the platform reports, all or nothing, and queues what it changes.
-    pub async fn report(
-        &self,
-        reported: &[Appointment],
-        max_attempts: i32,
-        cause: &Cause,
-        now: Timestamp,
-    ) -> Result<Intake, StoreError> {
-        in_time(self.take_in(reported, max_attempts, cause, now)).await
-    }
-
-    async fn take_in(
-        &self,
-        reported: &[Appointment],
-        max_attempts: i32,
-        cause: &Cause,
-        now: Timestamp,
-    ) -> Result<Intake, StoreError> {
-        let tx = self.begin().await?;
-        lock_coaches(&tx, coaches_of(&tx, reported).await?).await?;
-        let mut known = load(&tx, reported.iter().map(|appointment| appointment.id)).await?;
-
-        let mut results = Vec::with_capacity(reported.len());
-        let mut writes: BTreeMap<AppointmentId, Appointment> = BTreeMap::new();
-        let mut changed: Vec<AppointmentId> = Vec::new();
-        for appointment in reported {
-            let (outcome, taken) = receive(known.get(&appointment.id), appointment);
-            results.push((appointment.id, outcome));
-            match outcome {
-                Outcome::Created | Outcome::Updated => changed.push(appointment.id),
-                // The revision may be newer all the same.
-                Outcome::Unchanged => {}
-                Outcome::Stale => continue,
-            }
-            known.insert(appointment.id, taken.clone());
-            writes.insert(appointment.id, taken);
-        }
-        changed.sort_unstable();
-        changed.dedup();
-
-        // Where events are that the appointment's old coach leaves behind, mappings tell.
-        save(&tx, writes.values(), now).await?;
-        let order = Order::of_change(max_attempts, now, cause);
-        let (queued, connections) = queue_changed(&tx, &changed, order).await?;
-        commit(tx, Step::Intake).await?;
-        Ok(Intake {
-            results,
-            queued,
-            connections,
-        })
-    }
-
     /// Begins to erase an appointment: its client's details are emptied at once, its events are
     /// removed as work, and the row goes with the last of them. `None` if it is not known.
     pub async fn erase(
@@ -270,21 +205,7 @@ pub(super) async fn belongs_to(
     Ok(mapped.is_some())
 }
 
-/// The coaches a report concerns: those it names, and those it takes an appointment from.
-async fn coaches_of(
-    db: &impl ConnectionTrait,
-    reported: &[Appointment],
-) -> Result<Vec<CoachId>, StoreError> {
-    let ids = reported.iter().map(|appointment| appointment.id);
-    let stored = appointment::Entity::find()
-        .filter(appointment::Column::Id.is_in(ids))
-        .all(db)
-        .await?;
-    let named = reported.iter().map(|appointment| appointment.coach_id);
-    Ok(named.chain(stored.iter().map(|row| row.coach_id)).collect())
-}
-
-async fn queue_changed(
+pub(super) async fn queue_changed(
     db: &impl ConnectionTrait,
     changed: &[AppointmentId],
     order: Order<'_>,
@@ -295,7 +216,7 @@ async fn queue_changed(
     queue(db, Pairs::Appointments(changed), order).await
 }
 
-async fn load(
+pub(super) async fn load(
     db: &impl ConnectionTrait,
     ids: impl IntoIterator<Item = AppointmentId>,
 ) -> Result<HashMap<AppointmentId, Appointment>, StoreError> {
@@ -311,39 +232,4 @@ async fn load(
     rows.into_iter()
         .map(|row| Ok((row.id, row.try_into()?)))
         .collect()
-}
-
-async fn save<'a>(
-    db: &impl ConnectionTrait,
-    appointments: impl ExactSizeIterator<Item = &'a Appointment>,
-    now: Timestamp,
-) -> Result<(), StoreError> {
-    if appointments.len() == 0 {
-        return Ok(());
-    }
-    let columns = [
-        appointment::Column::CoachId,
-        appointment::Column::Status,
-        appointment::Column::StartsAt,
-        appointment::Column::EndsAt,
-        appointment::Column::TimeZone,
-        appointment::Column::ClientName,
-        appointment::Column::ClientEmail,
-        appointment::Column::Notes,
-        appointment::Column::Location,
-        appointment::Column::MeetingUrl,
-        appointment::Column::Revision,
-        appointment::Column::ErasedAt,
-        appointment::Column::UpdatedAt,
-    ];
-    let rows = appointments.map(|reported| appointment::ActiveModel::reported(reported, now));
-    appointment::Entity::insert_many(rows)
-        .on_conflict(
-            sea_orm::sea_query::OnConflict::column(appointment::Column::Id)
-                .update_columns(columns)
-                .to_owned(),
-        )
-        .exec_without_returning(db)
-        .await?;
-    Ok(())
 }

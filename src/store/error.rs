@@ -45,6 +45,12 @@ impl StoreError {
         Self::Unavailable(DbErr::Conn(RuntimeErr::Internal(reason)))
     }
 
+    /// Others kept changing the same rows.
+    pub(crate) fn contended() -> Self {
+        let reason = "others kept changing the same rows".to_owned();
+        Self::Unavailable(DbErr::Conn(RuntimeErr::Internal(reason)))
+    }
+
     /// Whether the same operation may work a moment later.
     pub fn is_transient(&self) -> bool {
         match self {

@@ -6,8 +6,9 @@
 //! How concurrent transactions stay out of each other's way, in this order always:
 //! 1. the coach (`pg_advisory_xact_lock`): reports, sign-ins and settings of one coach are serial, so
 //!    that no appointment slips between a report and a new connection's first sync;
-//! 2. appointment rows, by id, and only FOR NO KEY UPDATE: a claim that inserts a mapping asks for
-//!    their key. Also by a settle that may forget some of them at its end;
+//! 2. appointment rows: first those that a report inserts, by id, then those that are there, by id and
+//!    only FOR NO KEY UPDATE: a claim that inserts a mapping asks for their key. Also by a settle that
+//!    may forget some of them at its end;
 //! 3. the connection's lease row: enqueueing, claiming and settling one connection are serial, so
 //!    that `due_at` is never computed beside a row it does not see;
 //! 4. queue rows, then mappings;
@@ -32,6 +33,7 @@ mod grants;
 mod handover;
 mod housekeeping;
 mod idempotency;
+mod intake;
 mod jobs;
 mod lateness;
 mod leases;
@@ -55,7 +57,7 @@ mod tokens;
 mod waits;
 mod webhooks;
 
-pub use appointments::{AppointmentPage, EventStatus, Intake, PageRequest};
+pub use appointments::{AppointmentPage, EventStatus, PageRequest};
 pub use audit::{AuditEvent, AuditFilter, AuditPage};
 pub use backup::BackupError;
 pub use claim::{Claim, ClaimRequest, Claimed, NoClaim};
@@ -68,6 +70,7 @@ pub use grants::GrantHistory;
 pub use idempotency::{
     ANSWER_KEPT, About, KEY_HELD, KeptAnswer, KeyedRequest, KnownKey, SealedAnswer,
 };
+pub use intake::Intake;
 pub use jobs::{Job, JobFilter, JobPage};
 pub use lateness::Lateness;
 pub use leases::{Due, DueConnection, Fence, Lease};

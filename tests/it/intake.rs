@@ -7,7 +7,7 @@ use reqwest::Method;
 use serde_json::{Value, json};
 use uuid::Uuid;
 
-use crate::support::{COACH_EMAIL, Session, TestDaemon};
+use crate::support::{COACH_EMAIL, Session, TestDaemon, eventually, needs_postgres};
 
 const GOOGLE: ProviderKind = ProviderKind::Google;
 
@@ -409,4 +409,47 @@ async fn appointments_are_listed_page_by_page() {
     assert_eq!(page["appointments"].as_array().map(Vec::len), Some(0));
     let forged = format!("appointments?coach_id={coach}&cursor=forged");
     assert_eq!(service.get(&forged).await.problem(400), "invalid_cursor");
+}
+
+#[tokio::test]
+async fn of_two_first_reports_under_two_coaches_the_newer_revision_stays_on_postgres() {
+    needs_postgres();
+    let daemon = TestDaemon::start().await;
+    let service = daemon.service();
+    let newer = Session {
+        revision: Some(5),
+        ..Session::tomorrow(Uuid::new_v4(), daemon.now())
+    };
+    let older = Session {
+        revision: Some(4),
+        coach: Uuid::new_v4(),
+        ..newer.clone()
+    };
+    let waits = async |statement: &str| {
+        eventually(statement, async || {
+            let waiting = format!(
+                "SELECT pid::text FROM pg_stat_activity WHERE wait_event_type = 'Lock' \
+                 AND datname = current_database() AND query LIKE 'INSERT INTO {statement}%'"
+            );
+            let waiting = daemon.database.texts(&waiting, 0).await;
+            (!waiting.is_empty()).then_some(())
+        })
+        .await;
+    };
+    // The newer one gets as far as to what it queues.
+    let lock = "LOCK TABLE calendar_sync_queue IN SHARE MODE";
+    let busy = daemon.database.hold(lock).await;
+    let late = async {
+        waits("calendar_sync_queue").await;
+        service.report(&older).await
+    };
+    let goes_on = async {
+        waits("\"appointments\"").await;
+        busy.let_go().await;
+    };
+    let (first, late, ()) = futures::join!(service.report(&newer), late, goes_on);
+    assert_eq!((first.as_str(), late.as_str()), ("created", "stale"));
+    let path = format!("appointments/{}", newer.id);
+    let stored = service.get(&path).await.expect(200);
+    assert_eq!(stored["coach_id"], json!(newer.coach));
 }

@@ -43,6 +43,7 @@
 //! | An instant whose year in UTC has five digits is before all others | `api::time::tests::any_offset_is_read_and_utc_is_written`, `it::intake::appointments_are_listed_page_by_page` |
 //! | A report that changes nothing is work | `it::intake::what_did_not_change_calls_no_provider` |
 //! | A disconnected calendar's tokens are kept | `it::disconnect::a_disconnected_calendar_keeps_its_events_and_we_keep_no_token` |
+//! | Of two first reports of one appointment the last to be stored wins, whatever its revision | `it::intake::of_two_first_reports_under_two_coaches_the_newer_revision_stays_on_postgres` |
 //! | **When it is tried again** | |
 //! | `Retry-After` is ignored | `provider::http::tests::a_wait_that_is_over_already_is_none`, `provider::google::failure::tests::slow_limits_wait_for_hours_and_an_overloaded_server_for_what_it_asks` |
 //! | Being limited costs an attempt | `it::rate_limits::being_limited_costs_no_attempt_and_is_waited_out` |
