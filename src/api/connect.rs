@@ -1,6 +1,7 @@
 //! Signing in: the way to the consent screen and back.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use poem::Request;
 use poem::http::header::COOKIE;
@@ -11,11 +12,15 @@ use poem_openapi::{ApiResponse, Object, OpenApi};
 
 use super::access::Bearer;
 use super::document::Tag;
-use super::edge::Address;
+use super::edge::{Address, TIME_LIMIT};
 use super::problem::{Code, Problem, Refused, refusals};
 use super::{ApiState, BASE_PATH, UtcTime};
 use crate::domain::{Cause, CoachId, ProviderKind};
-use crate::oauth::{Browser, Callback, StartRefused, Started};
+use crate::oauth::{Browser, Callback, Connected, StartRefused, Started};
+
+/// How long a browser waits for its sign-in to be finished: less than the edge allows, which would not
+/// send it back.
+const BROWSERS_PATIENCE: Duration = TIME_LIMIT.saturating_sub(Duration::from_secs(2));
 
 pub(super) struct ConnectApi;
 
@@ -148,11 +153,15 @@ impl ConnectApi {
         }
         let cause = request.data::<Cause>().cloned().unwrap_or_default();
         let browser = browser_of(request);
-        let finished = state.flow.finish(callback, browser, cause).await;
-        if let Ok(connected) = finished.outcome {
-            state.waker.wake(&[connected.connection_id]);
-            state.waker.coach_changed(connected.coach_id);
-        }
+        let waker = state.waker.clone();
+        let told = move |connected: Connected| {
+            waker.wake(&[connected.connection_id]);
+            waker.coach_changed(connected.coach_id);
+        };
+        let finishing = state
+            .flow
+            .finish(callback, browser, cause, BROWSERS_PATIENCE, told);
+        let finished = finishing.await;
         CallbackAnswer::SeeOther(finished.location.into())
     }
 }

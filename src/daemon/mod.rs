@@ -1,7 +1,7 @@
 //! The composition root: from settings to a running daemon, and back to quiet.
 //!
 //! Owns the order of starting (database → actors → HTTP last, so that "ready" is true) and of
-//! stopping (HTTP → actors finish their rounds → leases given back → last requests → database). No statics: two
+//! stopping (HTTP → actors finish their rounds → leases given back → last requests, sign-ins under way → database). No statics: two
 //! daemons in one process start and stop independently.
 
 mod actors;
@@ -33,7 +33,7 @@ use crate::domain::{Clock, Entropy, NodeId, SystemClock, SystemEntropy, WaitReas
 use crate::health::Metrics;
 use crate::housekeeper::HousekeeperHandle;
 use crate::nodes;
-use crate::oauth::{AllowedOrigins, ConnectFlow, ReturnAddress, SignInProvider};
+use crate::oauth::{AllowedOrigins, ConnectFlow, ReturnAddress, SignInProvider, UnderWay};
 use crate::plan::Backoff;
 use crate::provider::http;
 use crate::queue::PollerHandle;
@@ -94,6 +94,8 @@ pub struct Daemon {
     server: JoinHandle<()>,
     stop_server: CancellationToken,
     background: Background,
+    /// Sign-ins and ends of grants, whoever waits for them.
+    under_way: UnderWay,
     failed: CancellationToken,
     address: SocketAddr,
     deadline: Duration,
@@ -181,7 +183,9 @@ impl Daemon {
         background.watch(&ports, config.sync.poll_interval);
 
         let deadline = config.shutdown_deadline;
-        let service = api::service(api_state(config, &ports, http, guard), pages);
+        let state = api_state(config, &ports, http, guard);
+        let under_way = state.flow.under_way.clone();
+        let service = api::service(state, pages);
         let serve = server::serve(listener, service, limits, stop_server.clone(), deadline);
         let (stop, failing) = (stop_server.clone(), failed.clone());
         let server = tokio::spawn(background::vital("serving HTTP", stop, failing, serve));
@@ -191,6 +195,7 @@ impl Daemon {
             server,
             stop_server,
             background,
+            under_way,
             failed,
             address,
             deadline,
@@ -250,6 +255,8 @@ impl Daemon {
         {
             server.abort();
         }
+        // Who began them may have hung up.
+        within(left(), "sign-ins under way", self.under_way.wait()).await;
         // The last requests may have brought work.
         let told = within(
             left(),
@@ -340,6 +347,7 @@ fn api_state(config: Config, ports: &Ports, http: reqwest::Client, guard: Guard)
         clock: context.clock.clone(),
         entropy: context.entropy.clone(),
         max_attempts: context.backoff.max_attempts,
+        under_way: UnderWay::default(),
     };
     let verifier = Verifier::new(
         config.auth.trust,

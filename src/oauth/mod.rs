@@ -29,5 +29,6 @@ pub use exchange::ExchangeFailure;
 pub use grant::Grant;
 pub use return_to::{AllowedOrigins, ReturnAddress, ReturnAddressRefused};
 pub use sign_in::{
-    Browser, Callback, ConnectFlow, Ended, Finished, SignInProvider, StartRefused, Started,
+    Browser, Callback, ConnectFlow, Connected, Ended, Finished, SignInProvider, StartRefused,
+    Started, UnderWay,
 };

@@ -9,9 +9,10 @@ use super::connections::zone_name;
 use super::enqueue::{Order, full_sync, lock_leases, wake};
 use super::entity::connection;
 use super::open::commit;
-use super::sql::{Sql, lock_coaches};
+use super::patience::in_time;
+use super::sql::{Sql, lock_account, lock_coaches};
 use super::webhooks::{News, tell};
-use super::{SealedTokens, Store, StoreError, waits};
+use super::{SealedTokens, Store, StoreError, sign_ins, waits};
 use crate::domain::{
     AuditAction, Calendar, CoachId, ConnectionId, ConnectionStatus, Flags, LastSync, Origin,
     Priority, ProviderKind, Settings, SyncId, Timestamp, WebhookEvent,
@@ -24,6 +25,8 @@ pub struct NewConnection {
     /// The id to use if the account is new to this coach.
     pub fresh_id: ConnectionId,
     pub fresh_sync_id: SyncId,
+    /// Of the used sign-in it comes from.
+    pub state_hash: String,
     pub coach_id: CoachId,
     pub provider: ProviderKind,
     pub account_id: String,
@@ -32,6 +35,16 @@ pub struct NewConnection {
     pub max_attempts: i32,
     pub origin: Origin,
     pub now: Timestamp,
+}
+
+/// Why an account is not connected.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum NotConnected {
+    /// The id is not the account's: it was connected in another browser this very moment. Look it up
+    /// again.
+    OtherId,
+    /// Its sign-in is gone: the coach left meanwhile.
+    SignInGone,
 }
 
 impl Store {
@@ -43,40 +56,60 @@ impl Store {
         provider: ProviderKind,
         account_id: &str,
     ) -> Result<Option<ConnectionId>, StoreError> {
-        let row = connection::Entity::find()
+        let found = connection::Entity::find()
             .filter(connection::Column::CoachId.eq(coach_id))
             .filter(connection::Column::Provider.eq(provider))
-            .filter(connection::Column::AccountId.eq(account_id))
-            .one(&self.read)
-            .await?;
+            .filter(connection::Column::AccountId.eq(account_id));
+        let row = in_time(async { Ok(found.one(&self.read).await?) }).await?;
         Ok(row.map(|row| row.id))
     }
 
     /// Stores a signed-in account as an active connection and queues its first sync, at once. An
     /// account that was connected before keeps its connection, settings and mappings.
     ///
-    /// `tokens` must be sealed for `id`. `None` if the id is not the account's: it was connected in
-    /// another browser this very moment; look it up again.
+    /// `tokens` must be sealed for `id`, and be the same ones when it is tried again: that it succeeded
+    /// before, and nobody heard of it, is known by them.
     pub async fn connect(
         &self,
         id: ConnectionId,
         new: &NewConnection,
         tokens: &SealedTokens,
-    ) -> Result<Option<ConnectionId>, StoreError> {
+    ) -> Result<Result<ConnectionId, NotConnected>, StoreError> {
+        in_time(self.connect_account(id, new, tokens)).await
+    }
+
+    async fn connect_account(
+        &self,
+        id: ConnectionId,
+        new: &NewConnection,
+        tokens: &SealedTokens,
+    ) -> Result<Result<ConnectionId, NotConnected>, StoreError> {
         let tx = self.begin().await?;
         lock_coaches(&tx, [new.coach_id]).await?;
+        lock_account(&tx, new.provider, &new.account_id).await?;
         let known = connection::Entity::find()
             .filter(connection::Column::CoachId.eq(new.coach_id))
             .filter(connection::Column::Provider.eq(new.provider))
             .filter(connection::Column::AccountId.eq(new.account_id.as_str()))
             .one(&tx)
             .await?;
+        if known.as_ref().is_some_and(|known| known.id != id) {
+            return Ok(Err(NotConnected::OtherId));
+        }
+        if !sign_ins::finish(&tx, &new.state_hash).await? {
+            let is_done = |known: &connection::Model| {
+                known.refresh_token.as_deref() == Some(tokens.refresh.as_str())
+            };
+            return Ok(match known.as_ref() {
+                Some(known) if is_done(known) => Ok(id),
+                Some(_) | None => Err(NotConnected::SignInGone),
+            });
+        }
         let is_known = known.is_some();
         let event = known
             .as_ref()
             .map_or(WebhookEvent::ConnectionConnected, news_of);
         match known {
-            Some(known) if known.id != id => return Ok(None),
             Some(_) => {
                 lock_leases(&tx, &[id]).await?;
                 revive(&tx, id, new, tokens).await?;
@@ -105,7 +138,7 @@ impl Store {
         let told = tell(&tx, &[news], new.now).await?;
         commit(tx, Step::Connect).await?;
         self.told(told);
-        Ok(Some(id))
+        Ok(Ok(id))
     }
 }
 

@@ -1,18 +1,19 @@
 //! Connections that end, and coaches who leave.
 
-use sea_orm::{ColumnTrait, EntityTrait, QueryFilter};
+use sea_orm::{ColumnTrait, ConnectionTrait, EntityTrait, QueryFilter};
 
 use super::audit::{self, Entry, record};
 use super::connections::locked;
 use super::enqueue::{Order, Pairs, queue};
 use super::entity::connection;
 use super::open::commit;
-use super::sql::{Sql, lock_coaches};
+use super::patience::in_time;
+use super::sql::{Sql, lock_account, lock_coaches};
 use super::webhooks::{News, tell};
 use super::{Store, StoreError, StoredTokens, ended, erased, tokens, waits};
 use crate::domain::{
-    AuditAction, CoachId, Connection, ConnectionId, ConnectionStatus, Origin, Timestamp,
-    WebhookEvent,
+    AuditAction, CoachId, Connection, ConnectionId, ConnectionStatus, Origin, ProviderKind,
+    Timestamp, WebhookEvent,
 };
 use crate::failpoint::Step;
 
@@ -26,7 +27,21 @@ impl Store {
         origin: &Origin,
         now: Timestamp,
     ) -> Result<Option<(Connection, Option<StoredTokens>, bool)>, StoreError> {
+        in_time(self.end_connection(id, origin, now)).await
+    }
+
+    async fn end_connection(
+        &self,
+        id: ConnectionId,
+        origin: &Origin,
+        now: Timestamp,
+    ) -> Result<Option<(Connection, Option<StoredTokens>, bool)>, StoreError> {
         let tx = self.begin().await?;
+        let Some(row) = connection::Entity::find_by_id(id).one(&tx).await? else {
+            return Ok(None);
+        };
+        lock_coaches(&tx, [row.coach_id]).await?;
+        lock_account(&tx, row.provider, &row.account_id).await?;
         let Some(before) = locked(&tx, id).await? else {
             return Ok(None);
         };
@@ -56,13 +71,7 @@ impl Store {
             .value(id)
             .execute(&tx)
             .await?;
-        let shared = connection::Entity::find()
-            .filter(connection::Column::Provider.eq(before.provider))
-            .filter(connection::Column::AccountId.eq(before.account_id.as_str()))
-            .filter(connection::Column::Status.ne(ConnectionStatus::Disconnected))
-            .one(&tx)
-            .await?
-            .is_some();
+        let shared = is_live(&tx, before.provider, &before.account_id).await?;
         let entry = Entry {
             coach_id: Some(before.coach_id),
             connection_id: Some(id),
@@ -78,15 +87,22 @@ impl Store {
         Ok(Some((before, tokens, shared)))
     }
 
+    /// Whether any connection, whoever's, lives on this account.
+    pub async fn is_account_live(
+        &self,
+        provider: ProviderKind,
+        account_id: &str,
+    ) -> Result<bool, StoreError> {
+        in_time(is_live(&self.read, provider, account_id)).await
+    }
+
     /// Every connection of a coach, ended ones included.
     pub async fn all_connections_of(
         &self,
         coach_id: CoachId,
     ) -> Result<Vec<ConnectionId>, StoreError> {
-        let rows = connection::Entity::find()
-            .filter(connection::Column::CoachId.eq(coach_id))
-            .all(&self.read)
-            .await?;
+        let found = connection::Entity::find().filter(connection::Column::CoachId.eq(coach_id));
+        let rows = in_time(async { Ok(found.all(&self.read).await?) }).await?;
         Ok(rows.into_iter().map(|row| row.id).collect())
     }
 
@@ -94,16 +110,33 @@ impl Store {
     /// that are kept for those who ask again, and all but the ids in the audit trail.
     ///
     /// An appointment that came from another coach and is still in that one's calendar is erased
-    /// instead: emptied, and forgotten with its last event. Answers in whose calendars such are.
+    /// instead: emptied, and forgotten with its last event. Answers in whose calendars such are; `None`
+    /// if a sign-in has connected a calendar since the others were ended: nothing is forgotten then.
     pub async fn forget_coach(
         &self,
         coach_id: CoachId,
         max_attempts: i32,
         origin: &Origin,
         now: Timestamp,
-    ) -> Result<Vec<ConnectionId>, StoreError> {
+    ) -> Result<Option<Vec<ConnectionId>>, StoreError> {
+        in_time(self.forget_disconnected(coach_id, max_attempts, origin, now)).await
+    }
+
+    async fn forget_disconnected(
+        &self,
+        coach_id: CoachId,
+        max_attempts: i32,
+        origin: &Origin,
+        now: Timestamp,
+    ) -> Result<Option<Vec<ConnectionId>>, StoreError> {
         let tx = self.begin().await?;
         lock_coaches(&tx, [coach_id]).await?;
+        let connected = connection::Entity::find()
+            .filter(connection::Column::CoachId.eq(coach_id))
+            .filter(connection::Column::Status.ne(ConnectionStatus::Disconnected));
+        if connected.one(&tx).await?.is_some() {
+            return Ok(None);
+        }
         let of_coach = |sql: Sql| sql.text("coach_id = ").value(coach_id);
         of_coach(Sql::on(&tx).text("SELECT id FROM appointments WHERE "))
             .text(" ORDER BY id")
@@ -136,6 +169,18 @@ impl Store {
         };
         record(&tx, &entry, now).await?;
         commit(tx, Step::ForgetCoach).await?;
-        Ok(connections)
+        Ok(Some(connections))
     }
+}
+
+async fn is_live(
+    db: &impl ConnectionTrait,
+    provider: ProviderKind,
+    account_id: &str,
+) -> Result<bool, StoreError> {
+    let live = connection::Entity::find()
+        .filter(connection::Column::Provider.eq(provider))
+        .filter(connection::Column::AccountId.eq(account_id))
+        .filter(connection::Column::Status.ne(ConnectionStatus::Disconnected));
+    Ok(live.one(db).await?.is_some())
 }

@@ -6,13 +6,15 @@
 //! How concurrent transactions stay out of each other's way, in this order always:
 //! 1. the coach (`pg_advisory_xact_lock`): reports, sign-ins and settings of one coach are serial, so
 //!    that no appointment slips between a report and a new connection's first sync;
-//! 2. appointment rows: first those that a report inserts, by id, then those that are there, by id and
+//! 2. the account at its provider (`pg_advisory_xact_lock`): of two coaches who end their connections to
+//!    it, one knows that it was the last, and gives the grant back;
+//! 3. appointment rows: first those that a report inserts, by id, then those that are there, by id and
 //!    only FOR NO KEY UPDATE: a claim that inserts a mapping asks for their key. Also by a settle that
 //!    may forget some of them at its end;
-//! 3. the connection's lease row: enqueueing, claiming and settling one connection are serial, so
+//! 4. the connection's lease row: enqueueing, claiming and settling one connection are serial, so
 //!    that `due_at` is never computed beside a row it does not see;
-//! 4. queue rows, then mappings;
-//! 5. webhooks, then their deliveries: what happened is written down last.
+//! 5. queue rows, then mappings;
+//! 6. webhooks, then their deliveries: what happened is written down last.
 //!
 //! On SQLite every writing transaction begins IMMEDIATE on the one writing connection, which orders
 //! them all; the locks above are then free.
@@ -61,7 +63,7 @@ pub use appointments::{AppointmentPage, EventStatus, PageRequest};
 pub use audit::{AuditEvent, AuditFilter, AuditPage};
 pub use backup::BackupError;
 pub use claim::{Claim, ClaimRequest, Claimed, NoClaim};
-pub use connect::NewConnection;
+pub use connect::{NewConnection, NotConnected};
 pub use connections::ConnectionView;
 pub use ended::Ended;
 pub use enqueue::{QueuedSync, SyncRefusal};

@@ -1,10 +1,14 @@
 //! Sign-ins under way, each used once.
+//!
+//! One that was used stays, under a name that no state has, until it becomes a connection or expires: a
+//! coach who leaves meanwhile takes it along, and then nothing is connected any more.
 
 use sea_orm::ActiveValue::Set;
-use sea_orm::EntityTrait;
+use sea_orm::{ConnectionTrait, EntityTrait};
 use uuid::Uuid;
 
 use super::entity::sign_in;
+use super::patience::in_time;
 use super::sql::Sql;
 use super::{Store, StoreError};
 use crate::domain::{Actor, CoachId, ProviderKind, Timestamp};
@@ -50,29 +54,39 @@ impl Store {
             created_at: Set(now),
             expires_at: Set(sign_in.expires_at),
         };
-        failpoint::before(Step::SignInBegin)?;
-        sign_in::Entity::insert(row)
-            .exec_without_returning(&self.write)
-            .await?;
-        Ok(failpoint::after(Step::SignInBegin)?)
+        in_time(async {
+            failpoint::before(Step::SignInBegin)?;
+            sign_in::Entity::insert(row)
+                .exec_without_returning(&self.write)
+                .await?;
+            Ok(failpoint::after(Step::SignInBegin)?)
+        })
+        .await
     }
 
-    /// Takes the sign-in out: of two browsers that come back with the same state, one gets it.
+    /// Uses the sign-in up: of two browsers that come back with the same state, one gets it.
     pub async fn take_sign_in(&self, state_hash: &str) -> Result<Option<SignIn>, StoreError> {
         let statement = Sql::on(&self.write)
-            .text("DELETE FROM sign_ins WHERE state_hash = ")
+            .text("UPDATE sign_ins SET state_hash = ")
+            .value(used(state_hash))
+            .text(" WHERE state_hash = ")
             .value(state_hash)
             .text(" RETURNING *")
             .build();
-        failpoint::before(Step::SignInTake)?;
-        let row = sign_in::Entity::find()
-            .from_raw_sql(statement)
-            .one(&self.write)
-            .await?;
-        failpoint::after(Step::SignInTake)?;
-        let Some(row) = row else { return Ok(None) };
+        let row = in_time(async {
+            failpoint::before(Step::SignInTake)?;
+            let row = sign_in::Entity::find()
+                .from_raw_sql(statement)
+                .one(&self.write)
+                .await?;
+            failpoint::after(Step::SignInTake)?;
+            Ok(row)
+        });
+        let Some(row) = row.await? else {
+            return Ok(None);
+        };
         Ok(Some(SignIn {
-            state_hash: row.state_hash,
+            state_hash: state_hash.to_owned(),
             id: row.id,
             provider: row.provider,
             coach_id: row.coach_id,
@@ -86,4 +100,22 @@ impl Store {
             expires_at: row.expires_at,
         }))
     }
+}
+
+/// Forgets a used sign-in as it becomes a connection; false if it is gone already.
+pub(super) async fn finish(
+    db: &impl ConnectionTrait,
+    state_hash: &str,
+) -> Result<bool, StoreError> {
+    let finished = Sql::on(db)
+        .text("DELETE FROM sign_ins WHERE state_hash = ")
+        .value(used(state_hash))
+        .execute(db)
+        .await?;
+    Ok(finished == 1)
+}
+
+/// What a used one is called. States are looked up by their hash, in hex.
+fn used(state_hash: &str) -> String {
+    format!("used {state_hash}")
 }

@@ -3,8 +3,9 @@
 //! Placeholders are `$1`, `$2`, … on both. The few words in which the two differ are here.
 
 use sea_orm::{ConnectionTrait, DbBackend, Statement, Value};
+use sha2::{Digest, Sha256};
 
-use crate::domain::{CoachId, Timestamp};
+use crate::domain::{CoachId, ProviderKind, Timestamp};
 use crate::store::StoreError;
 
 /// A statement under construction: text, with each value bound where it is written.
@@ -130,13 +131,34 @@ pub(super) async fn lock_coaches(
     keys.sort_unstable();
     keys.dedup();
     for key in keys {
-        Sql::on(db)
-            .text("SELECT pg_advisory_xact_lock(")
-            .value(key)
-            .text(")")
-            .execute(db)
-            .await?;
+        lock(db, key).await?;
     }
+    Ok(())
+}
+
+/// Makes connecting and disconnecting this account serial until the transaction ends, whichever coaches
+/// do so.
+pub(super) async fn lock_account(
+    db: &impl ConnectionTrait,
+    provider: ProviderKind,
+    account_id: &str,
+) -> Result<(), StoreError> {
+    if db.get_database_backend() != DbBackend::Postgres {
+        return Ok(());
+    }
+    let hash = Sha256::digest(format!("{provider} {account_id}"));
+    let mut key = [0; 8];
+    key.copy_from_slice(&hash[..8]);
+    lock(db, i64::from_be_bytes(key)).await
+}
+
+async fn lock(db: &impl ConnectionTrait, key: i64) -> Result<(), StoreError> {
+    Sql::on(db)
+        .text("SELECT pg_advisory_xact_lock(")
+        .value(key)
+        .text(")")
+        .execute(db)
+        .await?;
     Ok(())
 }
 

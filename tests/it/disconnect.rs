@@ -7,7 +7,10 @@ use calendar_integration::simulator::{CallKind, FaultEffect, FaultRule};
 use serde_json::json;
 use uuid::Uuid;
 
-use crate::support::{COACH_EMAIL, Session, Setup, TestDaemon, eventually};
+use crate::support::{
+    Browser, COACH_EMAIL, Consent, Session, Setup, TestDaemon, eventually, needs_postgres,
+    parameter,
+};
 
 const GOOGLE: ProviderKind = ProviderKind::Google;
 const FORMER: &str = "former@example.com";
@@ -212,4 +215,101 @@ async fn a_coach_who_leaves_leaves_no_event_behind_in_a_former_coachs_calendar()
             .await
             .expect(200);
     }
+}
+
+#[tokio::test]
+async fn a_sign_in_whose_coach_leaves_meanwhile_connects_nothing_and_leaves_no_grant() {
+    let slowly = Duration::from_millis(1500);
+    let setup = Setup::default().simulate(|config| config.limits.latency = slowly);
+    let daemon = setup.start().await;
+    let coach = Uuid::new_v4();
+    let mut browser = Browser::new(&daemon);
+    let page = browser.begin(GOOGLE, coach, "").await;
+    let callback = browser.decide(page, COACH_EMAIL, Consent::Allow).await;
+    let leaves = async {
+        eventually("the sign-in is under way", async || {
+            let used = "SELECT state_hash FROM sign_ins WHERE state_hash LIKE 'used %'";
+            (daemon.database.texts(used, 0).await.len() == 1).then_some(())
+        })
+        .await;
+        let path = format!("coaches/{coach}");
+        let gone = daemon.service().delete(&path).await.expect(202);
+        assert_eq!(gone["disconnected"], 0, "it was still under way");
+    };
+    let (end, ()) = futures::join!(browser.come_back(&callback), leaves);
+    assert_eq!(parameter(&end, "error").as_deref(), Some("invalid_state"));
+    let revoked = daemon.calendars.call_count(GOOGLE, CallKind::Revoke);
+    assert_eq!(revoked, 1, "Google has the grant back");
+    for left in ["coach_calendar_connections", "sign_ins"] {
+        let left = format!("SELECT provider FROM {left}");
+        assert!(daemon.database.texts(&left, 0).await.is_empty());
+    }
+}
+
+#[tokio::test]
+async fn a_calendar_connected_while_its_coach_leaves_is_ended_like_the_others_on_postgres() {
+    needs_postgres();
+    let daemon = TestDaemon::start().await;
+    let coach = Uuid::new_v4();
+    let mut browser = Browser::new(&daemon);
+    let page = browser.begin(GOOGLE, coach, "").await;
+    let callback = browser.decide(page, COACH_EMAIL, Consent::Allow).await;
+    let (high, low) = coach.as_u64_pair();
+    let lock = format!(
+        "SELECT pg_advisory_xact_lock({})",
+        (high ^ low).cast_signed()
+    );
+    let busy = daemon.database.hold(&lock).await;
+    let waiting = async |count: usize| {
+        eventually("they wait for the coach", async || {
+            (daemon.database.waits_for_locks().await >= count).then_some(())
+        })
+        .await;
+    };
+    // First the sign-in, then who leaves: it has seen no connection.
+    let leaves = async {
+        waiting(1).await;
+        let path = format!("coaches/{coach}");
+        daemon.service().delete(&path).await.expect(202)
+    };
+    let goes_on = async {
+        waiting(2).await;
+        busy.let_go().await;
+    };
+    let (end, gone, ()) = futures::join!(browser.come_back(&callback), leaves, goes_on);
+    assert_eq!(parameter(&end, "success").as_deref(), Some("connected"));
+    assert_eq!(gone["disconnected"], 1);
+    assert_eq!(daemon.calendars.call_count(GOOGLE, CallKind::Revoke), 1);
+    let left = "SELECT provider FROM coach_calendar_connections";
+    assert!(daemon.database.texts(left, 0).await.is_empty());
+}
+
+#[tokio::test]
+async fn of_two_coaches_who_end_one_account_at_once_the_last_gives_the_grant_back_on_postgres() {
+    needs_postgres();
+    let daemon = TestDaemon::start().await;
+    let mut ids = Vec::new();
+    for _ in 0..2 {
+        let id = daemon.connect(GOOGLE, Uuid::new_v4(), COACH_EMAIL).await;
+        daemon.service().settled(id).await;
+        ids.push(id);
+    }
+    // Neither gets further than to the line it leaves.
+    let lock = "LOCK TABLE audit_events IN SHARE MODE";
+    let busy = daemon.database.hold(lock).await;
+    let end = async |id: Uuid| {
+        let path = format!("connections/{id}");
+        let ended = daemon.service().delete(&path).await.expect(200);
+        ended["provider_access_revoked"] == true
+    };
+    let goes_on = async {
+        eventually("both are under way", async || {
+            (daemon.database.waits_for_locks().await >= 2).then_some(())
+        })
+        .await;
+        busy.let_go().await;
+    };
+    let (one, other, ()) = futures::join!(end(ids[0]), end(ids[1]), goes_on);
+    assert!(one != other, "one of them gave it back: {one} {other}");
+    assert_eq!(daemon.calendars.call_count(GOOGLE, CallKind::Revoke), 1);
 }

@@ -44,6 +44,17 @@
 //! | A report that changes nothing is work | `it::intake::what_did_not_change_calls_no_provider` |
 //! | A disconnected calendar's tokens are kept | `it::disconnect::a_disconnected_calendar_keeps_its_events_and_we_keep_no_token` |
 //! | Of two first reports of one appointment the last to be stored wins, whatever its revision | `it::intake::of_two_first_reports_under_two_coaches_the_newer_revision_stays_on_postgres` |
+//! | **Signing in and leaving** | |
+//! | A sign-in under way connects a calendar of a coach who has left | `it::disconnect::a_sign_in_whose_coach_leaves_meanwhile_connects_nothing_and_leaves_no_grant` |
+//! | With a coach goes a connection that is live, and its grant stays | `it::disconnect::a_calendar_connected_while_its_coach_leaves_is_ended_like_the_others_on_postgres` |
+//! | A sign-in ends with the page that waits for it | `it::sign_in::a_coach_who_closes_the_page_is_connected_all_the_same` |
+//! | A page shown anew is told that its state was used | `it::sign_in::a_page_shown_anew_in_the_middle_of_a_sign_in_waits_for_its_end` |
+//! | A daemon that stops breaks off a sign-in that no page waits for | `it::sign_in::a_daemon_that_stops_finishes_the_sign_ins_whose_pages_are_closed` |
+//! | A browser waits for as long as the provider takes | `api::tests::sign_in::a_browser_that_has_waited_long_enough_is_sent_back_with_an_error` |
+//! | A browser waits for a database that does not answer | `it::sign_in::a_browser_that_comes_back_to_a_silent_database_is_sent_back_in_time_on_postgres` |
+//! | A panic leaves the browser at our address | `api::tests::sign_in::a_fault_of_ours_sends_the_browser_back_all_the_same` |
+//! | Two who end their connections to one account at once leave its grant to each other | `it::disconnect::of_two_coaches_who_end_one_account_at_once_the_last_gives_the_grant_back_on_postgres` |
+//! | A grant is given back on which another coach lives by now | `api::tests::sign_in::a_grant_on_which_another_coach_lives_by_now_is_not_given_back` |
 //! | **When it is tried again** | |
 //! | `Retry-After` is ignored | `provider::http::tests::a_wait_that_is_over_already_is_none`, `provider::google::failure::tests::slow_limits_wait_for_hours_and_an_overloaded_server_for_what_it_asks` |
 //! | Being limited costs an attempt | `it::rate_limits::being_limited_costs_no_attempt_and_is_waited_out` |

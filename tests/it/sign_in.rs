@@ -1,5 +1,7 @@
 //! Connecting a calendar account, and every way in which that comes to nothing.
 
+use std::time::Duration;
+
 use calendar_integration::domain::ProviderKind;
 use calendar_integration::simulator::{CallKind, FaultEffect, FaultRule};
 use chrono::TimeDelta;
@@ -8,8 +10,8 @@ use url::Url;
 use uuid::Uuid;
 
 use crate::support::{
-    Browser, COACH_EMAIL, Consent, Session, Setup, TestDaemon, eventually, needs_postgres,
-    parameter,
+    Browser, COACH_EMAIL, Consent, Proxy, Session, Setup, TestDaemon, TestDatabase, eventually,
+    needs_postgres, parameter,
 };
 
 const GOOGLE: ProviderKind = ProviderKind::Google;
@@ -465,4 +467,98 @@ async fn an_appointment_forgotten_while_its_calendar_comes_back_is_left_out_on_p
     };
     let (again, ()) = futures::join!(daemon.connect(GOOGLE, coach, COACH_EMAIL), forgets);
     assert_eq!(again, id);
+}
+
+/// As far away as Google is on a bad day: a sign-in takes some of these.
+fn far_away() -> Setup {
+    Setup::default().simulate(|config| config.limits.latency = Duration::from_millis(700))
+}
+
+impl Browser<'_> {
+    /// Comes back, and closes the page as soon as the sign-in is used up.
+    async fn come_back_and_close(&self, callback: &Url, daemon: &TestDaemon) {
+        let used_up = eventually("the sign-in is used up", async || {
+            let used = "SELECT state_hash FROM sign_ins WHERE state_hash LIKE 'used %'";
+            (daemon.database.texts(used, 0).await.len() == 1).then_some(())
+        });
+        tokio::select! {
+            end = self.come_back(callback) => panic!("it was not far away: {end}"),
+            () = used_up => {}
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_coach_who_closes_the_page_is_connected_all_the_same() {
+    let daemon = far_away().start().await;
+    let coach = Uuid::new_v4();
+    let mut browser = Browser::new(&daemon);
+    let page = browser.begin(GOOGLE, coach, "").await;
+    let callback = browser.decide(page, COACH_EMAIL, Consent::Allow).await;
+    browser.come_back_and_close(&callback, &daemon).await;
+    eventually("the calendar is connected", async || {
+        let path = format!("connections/{coach}");
+        let listed = daemon.coach(coach).get(&path).await.expect(200);
+        (listed["connections"][0]["status"] == "active").then_some(())
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_page_shown_anew_in_the_middle_of_a_sign_in_waits_for_its_end() {
+    let daemon = far_away().start().await;
+    let mut browser = Browser::new(&daemon);
+    let page = browser.begin(GOOGLE, Uuid::new_v4(), "").await;
+    let callback = browser.decide(page, COACH_EMAIL, Consent::Allow).await;
+    browser.come_back_and_close(&callback, &daemon).await;
+    let stranger = Browser::new(&daemon);
+    let (end, strangers) =
+        futures::join!(browser.come_back(&callback), stranger.come_back(&callback));
+    assert_eq!(parameter(&end, "success").as_deref(), Some("connected"));
+    assert_eq!(error_of(&strangers), "invalid_state");
+    assert_eq!(
+        daemon.calendars.call_count(GOOGLE, CallKind::TokenExchange),
+        1
+    );
+    let again = browser.come_back(&callback).await;
+    assert_eq!(error_of(&again), "invalid_state");
+}
+
+#[tokio::test]
+async fn a_daemon_that_stops_finishes_the_sign_ins_whose_pages_are_closed() {
+    let mut daemon = far_away().start().await;
+    let coach = Uuid::new_v4();
+    let mut browser = Browser::new(&daemon);
+    let page = browser.begin(GOOGLE, coach, "").await;
+    let callback = browser.decide(page, COACH_EMAIL, Consent::Allow).await;
+    browser.come_back_and_close(&callback, &daemon).await;
+    daemon.stop().await;
+    let stored = "SELECT status FROM coach_calendar_connections";
+    assert_eq!(daemon.database.texts(stored, 0).await, ["active"]);
+}
+
+#[tokio::test]
+async fn a_browser_that_comes_back_to_a_silent_database_is_sent_back_in_time_on_postgres() {
+    needs_postgres();
+    let database = TestDatabase::create().await;
+    let (proxy, url) = Proxy::of_postgres(&database.url()).await;
+    let setup = Setup::default().on(database).set("DATABASE_URL", &url);
+    let daemon = setup.start().await;
+    let mut browser = Browser::new(&daemon);
+    let page = browser.begin(GOOGLE, Uuid::new_v4(), "").await;
+    let callback = browser.decide(page, COACH_EMAIL, Consent::Allow).await;
+    // In the middle of a statement: what waits for a connection gives up by itself.
+    let busy = "SELECT id FROM sign_ins FOR UPDATE";
+    let busy = daemon.database.hold(busy).await;
+    let falls_silent = async {
+        eventually("the sign-in is looked for", async || {
+            (daemon.database.waits_for_locks().await > 0).then_some(())
+        })
+        .await;
+        proxy.stall();
+    };
+    let (end, ()) = futures::join!(browser.come_back(&callback), falls_silent);
+    assert_eq!(error_of(&end), "exchange_failed");
+    proxy.open();
+    busy.let_go().await;
 }

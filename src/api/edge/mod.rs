@@ -34,7 +34,7 @@ use crate::domain::Cause;
 use crate::traces::{Part, Span};
 
 /// How long a request may take, its body's journey and its waiting for others included.
-const TIME_LIMIT: Duration = Duration::from_secs(30);
+pub(super) const TIME_LIMIT: Duration = Duration::from_secs(30);
 
 /// The outermost layer.
 pub(super) struct Edge<E> {

@@ -10,7 +10,7 @@ use uuid::Uuid;
 
 use super::{Ask, BASE_PATH, Bench, appointment, coach, read};
 use crate::api::idempotency::Repeated;
-use crate::domain::{Actor, ActorRole, Cause, Clock, Origin};
+use crate::domain::Clock;
 use crate::store::{ANSWER_KEPT, About, KEY_HELD, KeyedRequest};
 
 const KEY: &str = "Idempotency-Key";
@@ -421,16 +421,9 @@ async fn of_a_coach_who_is_forgotten_no_answer_is_kept() {
         ask.header(KEY, &key).answers(StatusCode::OK).await;
     }
     assert_eq!(bench.store.all_keys().await.len(), 3);
-    let origin = Origin {
-        actor: Actor {
-            subject: "booking".to_owned(),
-            role: ActorRole::Service,
-        },
-        cause: Cause::NONE,
-    };
-    let now = bench.clock.now();
-    let forgotten = bench.store.forget_coach(coach(1), 80, &origin, now).await;
-    forgotten.expect("forgotten");
+    let path = format!("/coaches/{}", coach(1));
+    let forget = bench.as_platform(Method::DELETE, &path);
+    forget.answers(StatusCode::ACCEPTED).await;
     let left = bench.store.all_keys().await;
     assert_eq!(left.len(), 1);
     assert_eq!(left[0].coach_id, Some(coach(2)));

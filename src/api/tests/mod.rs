@@ -31,6 +31,7 @@ use crate::config::{HttpConfig, RequestConfig, Section, Sources};
 use crate::domain::{Clock, CoachId, ManualClock, ProviderKind, SeededEntropy};
 use crate::oauth::{
     AllowedOrigins, ConnectFlow, OAuthClient, OAuthEndpoints, ReturnAddress, SignInProvider,
+    UnderWay,
 };
 use crate::provider::google::{GoogleCalendar, GoogleEndpoints};
 use crate::provider::http;
@@ -51,6 +52,7 @@ struct Bench {
     clock: Arc<ManualClock>,
     store: Store,
     bodies: BodyRoom,
+    flow: Arc<ConnectFlow>,
     simulator: Simulator,
     http: reqwest::Client,
     _dir: TempDir,
@@ -98,7 +100,9 @@ impl Bench {
             clock: clock.clone(),
             entropy: entropy.clone(),
             max_attempts: 80,
+            under_way: UnderWay::default(),
         };
+        let flow = Arc::new(flow);
         let trust = Trust::Secret(SecretString::from(SECRET));
         let webhooks = Registrations {
             store: store.clone(),
@@ -118,7 +122,7 @@ impl Bench {
             )),
             limits: RequestLimits::new(requests, clock.clone()),
             bodies: bodies.clone(),
-            flow: Arc::new(flow),
+            flow: flow.clone(),
             webhooks,
             waker: fakes.clone(),
             live: fakes.clone(),
@@ -137,6 +141,7 @@ impl Bench {
             clock,
             store,
             bodies,
+            flow,
             simulator,
             http,
             _dir: dir,

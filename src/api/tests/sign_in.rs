@@ -1,13 +1,17 @@
 //! Connecting a calendar account, all the way through a simulated Google.
 
+use std::sync::Arc;
 use std::time::Duration;
 
+use async_trait::async_trait;
 use poem::http::{Method, StatusCode};
 use poem::test::TestResponse;
 use url::Url;
 
 use super::{BASE_PATH, Bench, coach, read};
-use crate::domain::CoachId;
+use crate::domain::{Actor, ActorRole, Cause, Clock, CoachId, Origin, ProviderKind, Timestamp};
+use crate::oauth::{Browser, Callback, ConnectFlow, Finished};
+use crate::simulator::{CallKind, FaultEffect, FaultRule};
 
 /// A browser with its cookie and the way to the consent screen.
 pub(super) struct Visit {
@@ -208,4 +212,100 @@ async fn no_sign_in_begins_for_others_for_foreign_pages_or_without_a_provider() 
     response.assert_status(StatusCode::FOUND);
     let to = response.0.header("location").expect("a location");
     assert!(to.starts_with(bench.simulator.google_auth_url().as_str()));
+}
+
+const FRONTEND: &str = "http://localhost:3001/dashboard";
+const MINUTE: Duration = Duration::from_secs(60);
+
+impl Bench {
+    /// Comes back with consent to a flow of the test's own.
+    async fn finish(&self, flow: &Arc<ConnectFlow>, patience: Duration) -> Finished {
+        let visit = self.visit(coach(1), None).await;
+        let query = self.consent(&visit, "coach@example.com", "allow").await;
+        let parameters = url::form_urlencoded::parse(query.as_bytes());
+        let parameter = |name: &str| {
+            let mut parameters = parameters;
+            parameters
+                .find(|(key, _)| key == name)
+                .map(|(_, value)| value.into_owned())
+        };
+        let callback = Callback {
+            state: parameter("state"),
+            code: parameter("code").map(Into::into),
+            ..Callback::default()
+        };
+        let browser = Browser::of_cookies([visit.cookie.as_str()]);
+        flow.finish(callback, browser, Cause::NONE, patience, |_| {})
+            .await
+    }
+}
+
+#[tokio::test]
+async fn a_browser_that_has_waited_long_enough_is_sent_back_with_an_error() {
+    let bench = Bench::start().await;
+    let silent = FaultRule::always(FaultEffect::Hang).at(CallKind::TokenExchange);
+    let silent = bench.simulator.handle().add_fault(silent);
+    silent.expect("a rule");
+    // Long before anything else ends it.
+    let finishing = bench.finish(&bench.flow, Duration::from_millis(200));
+    let finished = tokio::time::timeout(Duration::from_secs(15), finishing).await;
+    let location = finished.expect("it does not wait for Google").location;
+    let expected = format!("{FRONTEND}?error=provider_error&provider=google");
+    assert_eq!(location.as_str(), expected);
+}
+
+/// A fault of ours, wherever the time is needed.
+#[derive(Debug)]
+struct BrokenClock;
+
+#[async_trait]
+impl Clock for BrokenClock {
+    fn now(&self) -> Timestamp {
+        panic!("a fault of ours")
+    }
+
+    fn monotonic(&self) -> Duration {
+        Duration::ZERO
+    }
+
+    async fn sleep_until(&self, _: Timestamp) {}
+
+    async fn sleep(&self, _: Duration) {}
+}
+
+#[tokio::test]
+async fn a_fault_of_ours_sends_the_browser_back_all_the_same() {
+    let bench = Bench::start().await;
+    let flow = ConnectFlow {
+        clock: Arc::new(BrokenClock),
+        ..(*bench.flow).clone()
+    };
+    let finished = bench.finish(&Arc::new(flow), MINUTE).await;
+    let expected = format!("{FRONTEND}?error=exchange_failed&provider=google");
+    assert_eq!(finished.location.as_str(), expected);
+}
+
+#[tokio::test]
+async fn a_grant_on_which_another_coach_lives_by_now_is_not_given_back() {
+    let bench = Bench::start().await;
+    let id = bench.connected(coach(1), "shared@example.com").await;
+    let origin = Origin {
+        actor: Actor {
+            subject: "booking".to_owned(),
+            role: ActorRole::Service,
+        },
+        cause: Cause::NONE,
+    };
+    let id = id.parse().expect("an id");
+    let ended = bench.store.disconnect(id, &origin, bench.clock.now()).await;
+    let (ended, tokens, is_shared) = ended.expect("an answer").expect("it was connected");
+    assert!(!is_shared, "it was the last");
+    bench.connected(coach(2), "shared@example.com").await;
+    let tokens = tokens.expect("it had tokens");
+    assert!(!bench.flow.revoke(&ended, tokens).await);
+    let calendars = bench.simulator.handle();
+    assert_eq!(
+        calendars.call_count(ProviderKind::Google, CallKind::Revoke),
+        0
+    );
 }

@@ -28,7 +28,7 @@ use crate::provider::{Access, Account, CalendarProvider, Change, Done, Wrote, ht
 use crate::queue::PollerHandle;
 use crate::root::{self, RootMsg, Tree};
 use crate::security::{KeyRing, places};
-use crate::store::{NewConnection, SealedTokens, Store};
+use crate::store::{NewConnection, SealedTokens, SignIn, Store};
 use crate::webhooks::{DelivererHandle, Guard, Sender, SystemLookup};
 
 /// A calendar in memory that panics over some appointments.
@@ -221,16 +221,30 @@ impl Stage {
             refresh: seal(places::refresh_token(id)),
             access_expires_at: now + TimeDelta::hours(1),
         };
+        let actor = Actor {
+            subject: "tests".into(),
+            role: ActorRole::Service,
+        };
+        let sync_id = SyncId::generate(now, entropy);
+        let sign_in = SignIn {
+            state_hash: sync_id.to_string(),
+            id: sync_id.0,
+            provider: ProviderKind::Google,
+            coach_id,
+            browser_hash: String::new(),
+            sealed_verifier: String::new(),
+            return_to: String::new(),
+            asked_by: Some(actor.clone()),
+            expires_at: now + TimeDelta::minutes(10),
+        };
         let new = NewConnection {
             origin: Origin {
-                actor: Actor {
-                    subject: "tests".into(),
-                    role: ActorRole::Service,
-                },
+                actor,
                 cause: Cause::NONE,
             },
             fresh_id: id,
-            fresh_sync_id: SyncId::generate(now, entropy),
+            fresh_sync_id: sync_id,
+            state_hash: sign_in.state_hash.clone(),
             coach_id,
             provider: ProviderKind::Google,
             account_id: coach_id.to_string(),
@@ -239,8 +253,12 @@ impl Stage {
             max_attempts: 80,
             now,
         };
-        let stored = self.context.store.connect(id, &new, &tokens).await;
-        assert_eq!(stored.expect("stored"), Some(id));
+        let store = &self.context.store;
+        store.begin_sign_in(&sign_in, now).await.expect("begun");
+        let taken = store.take_sign_in(&sign_in.state_hash).await;
+        assert!(taken.expect("an answer").is_some());
+        let stored = store.connect(id, &new, &tokens).await;
+        assert_eq!(stored.expect("stored"), Ok(id));
     }
 
     async fn report(&self, coach_id: CoachId, poison: bool) -> AppointmentId {

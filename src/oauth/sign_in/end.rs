@@ -1,17 +1,23 @@
 //! The end of a connection: forgotten here first, then given back at the provider.
+//!
+//! Google ends all that an account granted us at once, so only the last connection to live on it is
+//! given back there. Another coach may connect the account at any moment: it is looked at right before
+//! the call. Who connects it while the call is on its way finds the grant refused with the first refresh,
+//! and is asked to sign in again.
 
 use std::sync::Arc;
 use std::time::Duration;
 
-use tracing::Instrument;
+use secrecy::SecretString;
 
 use super::ConnectFlow;
-use crate::domain::{Connection, ConnectionId, FailureCode, Origin};
+use crate::domain::{Connection, ConnectionId, FailureCode, Origin, ProviderKind};
 use crate::security::Sealed;
 use crate::security::places;
 use crate::store::{StoreError, StoredTokens};
 
-/// How long the provider may take: the caller waits, and the connection is ended all the same.
+/// How long the provider may take: the caller waits, and the connection is ended all the same. The
+/// database's own patience bounds the rest.
 const PATIENCE: Duration = Duration::from_secs(5);
 
 /// A connection that was ended.
@@ -34,7 +40,7 @@ impl ConnectFlow {
     ) -> Result<Option<Ended>, StoreError> {
         let (flow, origin) = (self.clone(), origin.clone());
         let ending = async move { flow.end_here(id, &origin).await };
-        match tokio::spawn(ending.in_current_span()).await {
+        match self.under_way.spawn(ending).await {
             Ok(ended) => ended,
             // Nobody aborts it.
             Err(ended) => std::panic::resume_unwind(ended.into_panic()),
@@ -62,27 +68,45 @@ impl ConnectFlow {
         }))
     }
 
-    async fn revoke(&self, connection: &Connection, tokens: StoredTokens) -> bool {
-        let Some(clients) = self.providers.get(&connection.provider) else {
-            return false;
-        };
+    /// Whether the provider says that it has no grant of ours any more.
+    pub(crate) async fn revoke(&self, connection: &Connection, tokens: StoredTokens) -> bool {
+        let id = connection.id;
         let sealed = Sealed::from_stored(tokens.sealed.refresh);
-        let Ok(token) = self
-            .keys
-            .open(&sealed, places::refresh_token(connection.id))
-        else {
-            tracing::warn!(connection.id = %connection.id, "tokens could not be opened to be revoked");
+        let Ok(token) = self.keys.open(&sealed, places::refresh_token(id)) else {
+            tracing::warn!(connection.id = %id, "tokens could not be opened to be revoked");
             return false;
         };
-        let asked = clients.oauth.revoke(&token, &*self.clock);
+        self.give_back(id, connection.provider, &connection.account_id, &token)
+            .await
+    }
+
+    /// Gives the grant of an account back that no connection lives on; whether the provider says that
+    /// it has none of ours any more.
+    pub(super) async fn give_back(
+        &self,
+        id: ConnectionId,
+        provider: ProviderKind,
+        account_id: &str,
+        token: &SecretString,
+    ) -> bool {
+        let Some(clients) = self.providers.get(&provider) else {
+            return false;
+        };
+        // Looked at anew: another coach may have connected the account since. What the database does not
+        // say now was so a moment ago.
+        let live = self.store.is_account_live(provider, account_id).await;
+        if live.unwrap_or(false) {
+            return false;
+        }
+        let asked = clients.oauth.revoke(token, &*self.clock);
         let code = match tokio::time::timeout(PATIENCE, asked).await {
             Ok(Ok(revoked)) => return revoked,
             Ok(Err(failure)) => failure.code(),
             Err(_) => FailureCode::Timeout,
         };
         tracing::warn!(
-            connection.id = %connection.id,
-            provider = %connection.provider,
+            connection.id = %id,
+            %provider,
             code = code.as_str(),
             "the grant was not revoked at the provider"
         );

@@ -1,8 +1,10 @@
 //! The second visit: the provider sends the browser back with a code, or with a refusal.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use secrecy::{ExposeSecret, SecretString};
+use tokio::time::{Instant, timeout_at};
 use url::Url;
 
 use super::state::{MAX_STATE_LENGTH, hash};
@@ -15,13 +17,13 @@ use crate::oauth::{CallbackError, ExchangeFailure, Grant, ReturnAddress};
 use crate::provider::{Access, Account, Budget};
 use crate::security::Sealed;
 use crate::security::places;
-use crate::store::{NewConnection, SealedTokens, SignIn, StoreError};
+use crate::store::{NewConnection, NotConnected, SealedTokens, SignIn, StoreError};
 
 /// Longer than any code either provider documents.
 const MAX_CODE_LENGTH: usize = 4096;
-/// How long the provider may take with all that a callback asks of it: the browser is waiting, and
-/// must be sent back before the request itself runs out of time.
-const PATIENCE: Duration = Duration::from_secs(25);
+/// How long the provider may take with all that a callback asks of it: the browser is waiting, and what
+/// was granted is still to be stored.
+const PATIENCE: Duration = Duration::from_secs(20);
 /// How often to store a connection. The account may have been connected in another browser at the same
 /// moment, and PostgreSQL may have ended our transaction for another's sake; for such a moment no coach
 /// is sent through the consent screen again.
@@ -72,14 +74,18 @@ enum Failure {
     Calendar(#[source] SyncFailure),
     #[error("the account has no calendar that can be written to")]
     NoCalendar,
-    #[error("the provider took too long")]
+    #[error("it took too long")]
     TooSlow,
+    #[error("it panicked")]
+    Panicked,
     #[error("the verifier cannot be opened with the present keys")]
     Unreadable(#[source] crate::security::Unreadable),
     #[error("the connection was not stored")]
     Store(#[from] StoreError),
     #[error("the account kept changing its connection")]
     Unsettled,
+    #[error("the coach was forgotten meanwhile")]
+    Forgotten,
 }
 
 impl Failure {
@@ -88,8 +94,11 @@ impl Failure {
             Self::Told(error) => *error,
             Self::Exchange(failure) => failure.callback_error(),
             Self::Calendar(_) | Self::NoCalendar => CallbackError::CalendarAccessFailed,
+            Self::Forgotten => CallbackError::InvalidState,
             Self::TooSlow | Self::OtherIssuer => CallbackError::ProviderError,
-            Self::Unreadable(_) | Self::Store(_) | Self::Unsettled => CallbackError::ExchangeFailed,
+            Self::Unreadable(_) | Self::Store(_) | Self::Unsettled | Self::Panicked => {
+                CallbackError::ExchangeFailed
+            }
         }
     }
 }
@@ -109,34 +118,74 @@ impl ConnectFlow {
         self.frontend.failed(CallbackError::ExchangeFailed, None)
     }
 
-    /// Finishes a sign-in. The browser is sent back whatever happened.
+    /// Finishes a sign-in. The browser is sent back whatever happened, and after `patience` at the
+    /// latest; what was begun goes on without it, and `told` hears of a connection also then.
     pub async fn finish(
-        &self,
+        self: &Arc<Self>,
         callback: Callback,
         browser: Option<Browser>,
         cause: Cause,
+        patience: Duration,
+        told: impl FnOnce(Connected) + Send + 'static,
     ) -> Finished {
-        let sign_in = match self.believed(callback.state.as_deref(), browser).await {
-            Ok(sign_in) => sign_in,
-            // Nothing of such a request can be trusted, the provider and the way back included.
-            Err(error) => {
-                return Finished {
-                    location: self.frontend.failed(error, None),
-                    outcome: Err(error),
-                };
+        let state_hash = match state_hash(&callback) {
+            Ok(state_hash) => state_hash,
+            Err(error) => return self.distrusted(error),
+        };
+        let browser_hash = browser.as_ref().map(Browser::hash);
+        let visit = (state_hash.clone(), browser_hash.clone());
+        let flow = self.clone();
+        let finishing = async move {
+            let ends = Instant::now() + patience;
+            match flow.believed(&state_hash, browser_hash.as_deref()).await {
+                Ok(sign_in) => flow.go_on(sign_in, callback, cause, ends, told).await,
+                Err(error) => flow.distrusted(error),
             }
         };
+        let finished = self.under_way.visit(visit, finishing).await;
+        finished.unwrap_or_else(|| self.distrusted(CallbackError::ExchangeFailed))
+    }
+
+    /// Nothing of such a request can be trusted, the provider and the way back included.
+    fn distrusted(&self, error: CallbackError) -> Finished {
+        Finished {
+            location: self.frontend.failed(error, None),
+            outcome: Err(error),
+        }
+    }
+
+    /// Connects for as long as it takes, and answers for the browser at `ends`.
+    async fn go_on(
+        self: &Arc<Self>,
+        sign_in: SignIn,
+        callback: Callback,
+        cause: Cause,
+        ends: Instant,
+        told: impl FnOnce(Connected) + Send + 'static,
+    ) -> Finished {
         // Allowed when it was stored; the settings may have changed since.
         let back = ReturnAddress::parse(&sign_in.return_to, &self.origins)
             .unwrap_or_else(|_| self.frontend.clone());
         let (provider, coach_id) = (sign_in.provider, sign_in.coach_id);
-        match self.connect(sign_in, callback, cause).await {
-            Ok(connection_id) => Finished {
-                location: back.connected(provider, connection_id),
-                outcome: Ok(Connected {
-                    coach_id,
-                    connection_id,
-                }),
+        let flow = self.clone();
+        let connecting = self.under_way.spawn(async move {
+            let connection_id = flow.connect(sign_in, callback, cause).await?;
+            let connected = Connected {
+                coach_id,
+                connection_id,
+            };
+            told(connected);
+            Ok(connected)
+        });
+        let connected = match timeout_at(ends, connecting).await {
+            Ok(Ok(connected)) => connected,
+            Ok(Err(_)) => Err(Failure::Panicked),
+            Err(_) => Err(Failure::TooSlow),
+        };
+        match connected {
+            Ok(connected) => Finished {
+                location: back.connected(provider, connected.connection_id),
+                outcome: Ok(connected),
             },
             Err(failure) => {
                 let error = failure.told();
@@ -154,20 +203,14 @@ impl ConnectFlow {
         }
     }
 
-    /// Takes the sign-in that belongs to this state out of the table, so that it works once, and
-    /// sees whether it is this browser's.
+    /// Uses up the sign-in that belongs to this state, so that it works once, and sees whether it is
+    /// this browser's.
     async fn believed(
         &self,
-        state: Option<&str>,
-        browser: Option<Browser>,
+        state_hash: &str,
+        browser_hash: Option<&str>,
     ) -> Result<SignIn, CallbackError> {
-        let state = state
-            .filter(|state| !state.is_empty())
-            .ok_or(CallbackError::MissingParameters)?;
-        if state.len() > MAX_STATE_LENGTH {
-            return Err(CallbackError::InvalidState);
-        }
-        let taken = self.store.take_sign_in(&hash(state)).await;
+        let taken = self.store.take_sign_in(state_hash).await;
         let taken = taken.map_err(|error| {
             tracing::error!(
                 error = &error as &dyn std::error::Error,
@@ -178,7 +221,7 @@ impl ConnectFlow {
         taken
             .filter(|sign_in| {
                 // Both are hashes of secrets: comparing them tells an onlooker nothing.
-                browser.is_some_and(|browser| browser.hash() == sign_in.browser_hash)
+                browser_hash == Some(sign_in.browser_hash.as_str())
             })
             .ok_or(CallbackError::InvalidState)
     }
@@ -266,6 +309,7 @@ impl ConnectFlow {
         let new = NewConnection {
             fresh_id: ConnectionId::generate(now, &*self.entropy),
             fresh_sync_id: SyncId::generate(now, &*self.entropy),
+            state_hash: sign_in.state_hash.clone(),
             coach_id: sign_in.coach_id,
             provider: sign_in.provider,
             account_id: account.id,
@@ -278,6 +322,8 @@ impl ConnectFlow {
         let refresh = grant
             .refresh_token
             .ok_or(Failure::Exchange(ExchangeFailure::NoRefreshToken))?;
+        let seal = |id| self.sealed(id, &grant.access_token, &refresh, grant.expires_at);
+        let mut sealed = (new.fresh_id, seal(new.fresh_id));
         let mut why_not = Failure::Unsettled;
         for _ in 0..CONNECT_ROUNDS {
             let known = self
@@ -285,10 +331,18 @@ impl ConnectFlow {
                 .connection_of_account(new.coach_id, new.provider, &new.account_id)
                 .await?;
             let id = known.unwrap_or(new.fresh_id);
-            let tokens = self.sealed(id, &grant.access_token, &refresh, grant.expires_at);
-            match self.store.connect(id, &new, &tokens).await {
-                Ok(Some(id)) => return Ok(id),
-                Ok(None) => why_not = Failure::Unsettled,
+            if sealed.0 != id {
+                sealed = (id, seal(id));
+            }
+            match self.store.connect(id, &new, &sealed.1).await {
+                Ok(Ok(id)) => return Ok(id),
+                Ok(Err(NotConnected::OtherId)) => why_not = Failure::Unsettled,
+                Ok(Err(NotConnected::SignInGone)) => {
+                    // Nobody could give it back later.
+                    self.give_back(id, new.provider, &new.account_id, &refresh)
+                        .await;
+                    return Err(Failure::Forgotten);
+                }
                 Err(error) if error.is_transient() => why_not = error.into(),
                 Err(error) => return Err(error.into()),
             }
@@ -314,6 +368,18 @@ impl ConnectFlow {
             access_expires_at,
         }
     }
+}
+
+/// What is stored of the state.
+fn state_hash(callback: &Callback) -> Result<String, CallbackError> {
+    let state = callback.state.as_deref();
+    let state = state
+        .filter(|state| !state.is_empty())
+        .ok_or(CallbackError::MissingParameters)?;
+    if state.len() > MAX_STATE_LENGTH {
+        return Err(CallbackError::InvalidState);
+    }
+    Ok(hash(state))
 }
 
 /// A sign-in that a node of an older version began names nobody: its coach stands for it.

@@ -10,14 +10,16 @@ mod end;
 mod finish;
 mod start;
 mod state;
+mod under_way;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
 pub use browser::Browser;
 pub use end::Ended;
-pub use finish::{Callback, Finished};
+pub use finish::{Callback, Connected, Finished};
 pub use start::{StartRefused, Started};
+pub use under_way::UnderWay;
 
 use super::{AllowedOrigins, OAuthClient, ReturnAddress};
 use crate::domain::{Clock, Entropy, ProviderKind};
@@ -46,4 +48,6 @@ pub struct ConnectFlow {
     pub entropy: Arc<dyn Entropy>,
     /// Of the jobs of a first sync.
     pub max_attempts: i32,
+    /// What is finished whoever waits for it.
+    pub under_way: UnderWay,
 }
