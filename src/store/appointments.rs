@@ -12,6 +12,7 @@ use super::audit::{Entry, record};
 use super::enqueue::{Order, Pairs, queue};
 use super::entity::{appointment, connection, job, mapping};
 use super::open::commit;
+use super::patience::in_time;
 use super::sql::lock_coaches;
 use super::{Intake, Job, Store, StoreError, erased};
 use crate::domain::{
