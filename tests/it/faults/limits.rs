@@ -41,7 +41,7 @@ fn forms(daemon: &TestDaemon) -> Vec<(Option<String>, TimeDelta)> {
     let past = daemon.now() - TimeDelta::seconds(90);
     let http = "%a, %d %b %Y %H:%M:%S GMT";
     // What says nothing is waited out for a while of our own choosing.
-    let unsaid = TimeDelta::seconds(9);
+    let unsaid = TimeDelta::seconds(10);
     vec![
         (Some("30".into()), TimeDelta::seconds(30)),
         (Some("2.5".into()), TimeDelta::milliseconds(2500)),
