@@ -374,3 +374,27 @@ fn content(plan: &Plan) -> Option<&EventContent> {
         Plan::Nothing(_) | Plan::Delete | Plan::MoveAway => None,
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn who_finds_its_limiter_empty_comes_for_the_first_drop_and_who_emptied_it_for_a_batch() {
+        let now = Timestamp::UNIX_EPOCH;
+        let drop = now + TimeDelta::milliseconds(125);
+        let batch = now + TimeDelta::milliseconds(1500);
+        for (scope, sent_some, expected) in [
+            (RateScope::Connection, false, drop),
+            (RateScope::Connection, true, batch),
+            // A thousand others wait for the same drops.
+            (RateScope::Share, false, batch),
+        ] {
+            let until = Some(drop);
+            let refused = SyncFailure::RateLimited { until, scope };
+            let tally = Tally::new(Some(&refused), sent_some, now, Jitter(0));
+            let wait = tally.wait.expect("a wait");
+            assert_eq!((wait.until, wait.why), (expected, WaitReason::Limit));
+        }
+    }
+}

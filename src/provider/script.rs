@@ -4,6 +4,8 @@
 //! [`run`], which carries all open changes from round to round, so that follow-ups of several
 //! changes share a batch as the first calls do. Leaves the wire to each provider's [`Transport`].
 
+use std::time::Duration;
+
 use async_trait::async_trait;
 use reqwest::header::{HeaderValue, IF_MATCH};
 use reqwest::{Client, Method, RequestBuilder};
@@ -13,7 +15,7 @@ use serde_json::Value;
 use url::Url;
 
 use super::http::Answer;
-use super::{Access, Done};
+use super::{Access, Budget, Done};
 use crate::domain::{Clock, Etag, FailureCode, SyncFailure, Timestamp};
 
 /// One request to a provider. It may hold client details: it has no `Debug`.
@@ -104,6 +106,11 @@ pub(super) trait Transport: Sync {
     ) -> Vec<Result<Answer, SyncFailure>>;
 }
 
+/// How long the next call of a change waits for our own limiter. One for a very small quota refills
+/// the units of a PATCH in that time.
+const PATIENCE: Duration = Duration::from_secs(20);
+const SHORTEST_PAUSE: Duration = Duration::from_millis(1);
+
 /// Carries out the changes. The first calls are charged already, all others here.
 pub(super) async fn run<S: Script>(
     transport: &impl Transport,
@@ -133,7 +140,7 @@ pub(super) async fn run<S: Script>(
                 Err(failure) => Step::fail(failure),
             };
             match step {
-                Step::Call(call, script) => match access.budget.charge(call.units) {
+                Step::Call(call, script) => match afford(access.budget, clock, call.units).await {
                     Ok(()) => {
                         calls.push(call);
                         open.push((place, script));
@@ -148,6 +155,26 @@ pub(super) async fn run<S: Script>(
         .into_iter()
         .map(|result| result.unwrap_or_else(|| Err(unanswered())))
         .collect()
+}
+
+/// What has begun is finished: a change that is put off for want of a few units begins anew, and if its
+/// first call takes them again each time, it never ends.
+async fn afford(budget: &dyn Budget, clock: &dyn Clock, units: u32) -> Result<(), SyncFailure> {
+    let deadline = clock.monotonic() + PATIENCE;
+    loop {
+        let charged = budget.charge(units);
+        let Err(SyncFailure::RateLimited {
+            until: Some(until), ..
+        }) = &charged
+        else {
+            return charged;
+        };
+        let left = (*until - clock.now()).to_std().unwrap_or_default();
+        if clock.monotonic() + left > deadline {
+            return charged;
+        }
+        clock.sleep(left.max(SHORTEST_PAUSE)).await;
+    }
 }
 
 /// A batch answer without this call's part: whether it took effect is unknown.
@@ -179,15 +206,15 @@ pub(super) fn batch_refused(failure: SyncFailure) -> SyncFailure {
 
 #[cfg(test)]
 mod tests {
-    use std::sync::Mutex;
+    use std::sync::{Arc, Mutex};
 
+    use chrono::TimeDelta;
     use futures::FutureExt;
     use reqwest::StatusCode;
     use reqwest::header::HeaderMap;
 
     use super::*;
     use crate::domain::{ManualClock, RateScope};
-    use crate::provider::Budget;
 
     /// Asks as many more calls as it holds, then is done.
     struct Countdown(u32);
@@ -265,6 +292,46 @@ mod tests {
         let (rounds, results) = play(9, &[1, 0, 3, 2]);
         assert_eq!(rounds, [3, 2, 1]);
         assert_eq!(results, vec![Ok(Done::Gone); 4]);
+    }
+
+    /// Has something again at this moment.
+    struct Later(Arc<ManualClock>, Timestamp);
+
+    impl Budget for Later {
+        fn charge(&self, _: u32) -> Result<(), SyncFailure> {
+            let until = Some(self.1).filter(|until| *until > self.0.now());
+            until.map_or(Ok(()), |_| {
+                Err(SyncFailure::RateLimited {
+                    until,
+                    scope: RateScope::Connection,
+                })
+            })
+        }
+    }
+
+    #[tokio::test]
+    async fn a_change_that_has_begun_waits_for_what_it_needs_but_not_for_long() {
+        for (seconds, ends_well) in [(15, true), (25, false)] {
+            let echo = Echo(Mutex::new(Vec::new()));
+            let clock = ManualClock::starting_at(chrono::DateTime::UNIX_EPOCH);
+            let budget = Later(clock.clone(), clock.now() + TimeDelta::seconds(seconds));
+            let token = "token".into();
+            let access = Access {
+                token: &token,
+                budget: &budget,
+            };
+            let mut running = Box::pin(run(&echo, access, &*clock, vec![calls_left(3)]));
+            let at_once = (&mut running).now_or_never();
+            assert_eq!(at_once.is_none(), ends_well, "{seconds} s");
+            let results = match at_once {
+                Some(results) => results,
+                None => {
+                    clock.advance(Duration::from_secs(15));
+                    running.await
+                }
+            };
+            assert_eq!(results[0].is_ok(), ends_well, "{results:?}");
+        }
     }
 
     #[test]
