@@ -65,7 +65,7 @@
 //! | A limit that a person's call meets is forgotten | `it::rate_limits::a_limit_told_to_a_person_holds_for_the_work_as_well` |
 //! | A person is refused for a second of our own limiter's | `it::rate_limits::a_long_backfill_keeps_nobody_from_listing_the_calendars` |
 //! | A call of three units is charged as one | `connections::bucket::tests::no_window_ever_lets_more_than_the_quota_through` |
-//! | A daemon that was killed begins with a full limiter | `connections::limiter::tests::in_another_epoch_it_begins_empty_unless_the_account_has_rested`, `it::rate_limits::killed_again_and_again_we_stay_below_what_the_providers_allow_on_sqlite` |
+//! | A daemon that was killed begins with a full limiter | `connections::limiter::tests::in_another_epoch_it_begins_empty_unless_the_account_has_rested` |
 //! | A limit that names no time is met with a full batch every ten seconds | `plan::breaker::tests::a_limit_without_a_time_is_waited_for_ever_longer_and_then_tried_with_one_change` |
 //! | After a restart the first change waits for a batch's worth of quota | `connections::outcome::tests::who_finds_its_limiter_empty_comes_for_the_first_drop_and_who_emptied_it_for_a_batch` |
 //! | A connection that comes and goes begins with a full limiter each time | `connections::tests::an_idle_worker_stays_until_its_limiter_is_full_again` |
